@@ -1,0 +1,45 @@
+"""What any picture gets: rotation ±15°, shift ±10 %, scale ±10 %, flip, brightness and contrast ±25 %.
+
+It knows nothing of faces; the baseline of the roadmap's fourth row.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+
+from fer_core.augment.affine import matrices, warp_images, warp_points
+from fer_core.augment.batch import Batch, uniform
+
+ANGLE = math.radians(15)
+SHIFT = 0.10  # of the picture's side
+SCALE = 0.10
+BRIGHTNESS = 0.25
+CONTRAST = 0.25
+
+
+def augment(batch: Batch, generator: torch.Generator) -> Batch:
+    """Return a warped, brightened copy of the batch."""
+    draws = uniform(batch, 7, generator)
+    warped = warp(batch, draws, angle=ANGLE, scale=SCALE, shift=SHIFT)
+    images = warped.images
+    brightness = 1 + BRIGHTNESS * draws[:, 5]
+    contrast = 1 + CONTRAST * draws[:, 6]
+    mean = images.mean(dim=(1, 2, 3))
+    # brightness · (contrast · (x − mean) + mean) as one multiplication and one addition, in place
+    gain, offset = brightness * contrast, brightness * (1 - contrast) * mean
+    images.mul_(gain[:, None, None, None]).add_(offset[:, None, None, None]).clamp_(0, 1)
+    return warped
+
+
+def warp(batch: Batch, draws: torch.Tensor, *, angle: float, scale: float, shift: float) -> Batch:
+    """Rotate, scale, flip and shift a batch by draws (B, >= 5) in -1..1 times the given bounds."""
+    height, width = batch.images.shape[-2:]
+    flip = draws[:, 2] > 0
+    linear = matrices(angle * draws[:, 0], 1 + scale * draws[:, 1], flip)
+    pixels = shift * draws[:, 3:5] * draws.new_tensor([width, height])
+    return replace(
+        batch,
+        images=warp_images(batch.images, linear, pixels),
+        landmarks=warp_points(batch.landmarks, linear, pixels, flip, (height, width)),
+    )

@@ -1,0 +1,278 @@
+"""params.yaml as frozen, typed objects: unknown keys are refused, and every error names its key."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from fer_core.errors import ConfigError, unknown_name
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SslConfig:
+    """Self-supervised pretraining; `epochs: None` takes the profile's."""
+
+    method: str
+    epochs: int | None
+    lr: float
+    batch_size: int
+    momentum: float
+    projection: int
+    hidden: int
+
+
+@dataclass(frozen=True)
+class IdentityConfig:
+    """ArcFace pretraining on identities; `epochs: None` takes the profile's."""
+
+    epochs: int | None
+    lr: float
+    batch_size: int
+    scale: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class AlignConfig:
+    """Alignment of faces: which points, how wide, and how many lost pictures are too many."""
+
+    detector: str
+    zoom: float
+    max_dropped: float
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """The ensemble: what each member changes in the recipe, and how votes may be combined."""
+
+    members: dict[str, dict[str, Any]]
+    methods: list[str]
+    folds: int
+
+
+@dataclass(frozen=True)
+class TtaConfig:
+    """Test-time augmentation: number of views, the picture itself included."""
+
+    views: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The recipe as written at the top level of params.yaml; None means "what the profile says"."""
+
+    backbone: str
+    init: str
+    weights: str | None
+    attention: str
+    au_weight: float
+    loss: str
+    focal_gamma: float
+    cb_beta: float
+    label_smoothing: float
+    sampler: str
+    augment: str
+    mix: str
+    mix_alpha: float
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    weight_decay: float | None
+    warmup_epochs: int | None
+    precision: str
+    ssl: SslConfig
+
+
+@dataclass(frozen=True)
+class TechniqueConfig:
+    """A row of the roadmap: the keys that it sets, and the gain in points claimed for it."""
+
+    title: str
+    source: str
+    phase: int | None
+    claimed: list[float] | None = None
+    set: dict[str, Any] = field(default_factory=dict)
+    kind: str = "recipe"
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class StandinConfig:
+    """Sizes of the generated data set: share of RAF-CE's counts, pool pictures, longest scene side in px."""
+
+    scale: float
+    pool: int
+    scene: int
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A timm model with its constructor arguments; the other keys win over the profile's `train`."""
+
+    timm: str
+    args: dict[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    warmup_epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainDefaults:
+    """What a profile says of training where neither the recipe nor the model entry does."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    warmup_epochs: int
+
+
+@dataclass(frozen=True)
+class ProfileConfig:
+    """Everything that depends on the machine: picture size in px, models, epochs."""
+
+    size: int
+    standin: StandinConfig
+    models: dict[str, ModelConfig]
+    train: TrainDefaults
+    ssl_epochs: int
+    identity_epochs: int
+    techniques: list[str] | None = None
+    members: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of params.yaml."""
+
+    data: str
+    limit: int | None
+    profile: str
+    seed: int
+    choices: Choices
+    align: AlignConfig
+    identity: IdentityConfig
+    stack: StackConfig
+    tta: TtaConfig
+    roadmap: dict[str, TechniqueConfig]
+    profiles: dict[str, ProfileConfig]
+
+    @property
+    def active_profile(self) -> ProfileConfig:
+        """The profile that `profile` names."""
+        return self.profiles[self.profile]
+
+
+CHOICE_KEYS = tuple(item.name for item in fields(Choices))
+
+
+def load_params(params: Mapping[str, Any]) -> Params:
+    """Check params.yaml as a whole.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value is of the wrong type or out of range.
+    """
+    own = [item.name for item in fields(Params) if item.name != "choices"]
+    for key in params:
+        if key not in own and key not in CHOICE_KEYS:
+            raise unknown_name("key of params.yaml", key, [*own, *CHOICE_KEYS])
+    grouped = {key: value for key, value in params.items() if key in own}
+    grouped["choices"] = {key: value for key, value in params.items() if key in CHOICE_KEYS}
+    loaded = build(Params, grouped, "")
+    if loaded.profile not in loaded.profiles:
+        raise unknown_name("profile", loaded.profile, loaded.profiles)
+    _check_ranges(loaded)
+    return loaded
+
+
+def build(cls: type[T], values: Any, where: str) -> T:
+    """Build a dataclass from a mapping; `where` is the dotted key that errors name."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"Expected `{where or 'params.yaml'}` to be a mapping; got {values!r}.")
+    hints = get_type_hints(cls)
+    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise unknown_name(f"key of {where}" if where else "key", key, known)
+    made: dict[str, Any] = {}
+    for name, item in known.items():
+        dotted = f"{where}.{name}" if where else name
+        dotted = dotted.removeprefix("choices.")
+        if name in values:
+            made[name] = _convert(hints[name], values[name], dotted)
+        elif item.default is MISSING and item.default_factory is MISSING:
+            raise ConfigError(f"The key `{dotted}` is missing from params.yaml.")
+    return cls(**made)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return build(hint, value, where)  # type: ignore[arg-type]
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        options = get_args(hint)
+        if value is None and type(None) in options:
+            return None
+        return _convert(next(option for option in options if option is not type(None)), value, where)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"Expected `{where}` to be a mapping; got {value!r}.")
+        inner = get_args(hint)[1]
+        return {str(key): _convert(inner, item, f"{where}.{key}") for key, item in value.items()}
+    if origin is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"Expected `{where}` to be a list; got {value!r}.")
+        return [_convert(get_args(hint)[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if hint is Any:
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"Expected `{where}` to be {_type_name(hint)}; got {value!r}.")
+    return value
+
+
+def _type_name(hint: type) -> str:
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(
+        hint, hint.__name__
+    )
+
+
+def _check_ranges(params: Params) -> None:
+    choices, profile = params.choices, params.active_profile
+    positive = {
+        "limit": params.limit,
+        "epochs": choices.epochs,
+        "batch_size": choices.batch_size,
+        "lr": choices.lr,
+        "ssl.lr": choices.ssl.lr,
+        "ssl.batch_size": choices.ssl.batch_size,
+        "ssl.epochs": choices.ssl.epochs,
+        "identity.lr": params.identity.lr,
+        "identity.scale": params.identity.scale,
+        "identity.epochs": params.identity.epochs,
+        "align.zoom": params.align.zoom,
+        f"profiles.{params.profile}.size": profile.size,
+        f"profiles.{params.profile}.train.epochs": profile.train.epochs,
+        f"profiles.{params.profile}.train.batch_size": profile.train.batch_size,
+    }
+    for key, value in positive.items():
+        if value is not None and value <= 0:
+            raise ConfigError(f"Expected `{key}` to be above 0; got {value}.")
+    unit = {
+        "au_weight": (choices.au_weight, 0, float("inf")),
+        "focal_gamma": (choices.focal_gamma, 0, float("inf")),
+        "label_smoothing": (choices.label_smoothing, 0, 0.999),
+        "cb_beta": (choices.cb_beta, 0, 0.9999999),
+        "align.max_dropped": (params.align.max_dropped, 0, 1),
+        "ssl.momentum": (choices.ssl.momentum, 0, 1),
+        "tta.views": (params.tta.views, 5, 10),
+        "stack.folds": (params.stack.folds, 2, 20),
+    }
+    for key, (number, low, high) in unit.items():
+        if not low <= number <= high:
+            raise ConfigError(f"Expected `{key}` to be between {low} and {high}; got {number}.")

@@ -1,0 +1,99 @@
+"""What an adapter hands to ingest: the rows with all their labels, the pictures, and what the card says."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from fer_core.errors import DataError
+from fer_core.labels import LabelSet
+
+Pictures = Callable[[], Iterator[tuple[str, bytes | None]]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as read.
+
+    Attributes:
+        rows: the ingest columns of the manifest, *with* the emotion and votes of the test split.
+        pictures: yields (sample_id, encoded picture) in the order of `rows`; None where the file is missing.
+        title: the set's name for people.
+        labels: class and vote names.
+        aus: whether AU labels were published with it.
+        notes: sentences for the head of every table made from it.
+    """
+
+    rows: pd.DataFrame
+    pictures: Pictures
+    title: str
+    labels: LabelSet
+    aus: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Adapter(Protocol):
+    """Reads one data set's published files."""
+
+    def __call__(self, folder: Path, limit: int | None, seed: int) -> Dataset:
+        """Read `folder`; keep `limit` labelled pictures, drawn with `seed`, or all of them."""
+
+
+def usable(rows: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the rows of a split that have an emotion and were not dropped."""
+    return rows[(rows["split"] == split) & rows["drop_reason"].isna() & rows["emotion"].notna()]
+
+
+def check(dataset: Dataset) -> Dataset:
+    """Refuse a data set that cannot be learnt from or measured on.
+
+    Raises:
+        DataError: a split is empty, or a class has no picture in train.
+    """
+    for split in ("train", "validation", "test"):
+        if usable(dataset.rows, split).empty:
+            raise DataError(f"{dataset.title}: the {split} split has no labelled picture that can be used.")
+    seen = set(usable(dataset.rows, "train")["emotion"])
+    absent = [f"'{name}' ({k})" for k, name in enumerate(dataset.labels.classes) if k not in seen]
+    if absent:
+        raise DataError(
+            f"{dataset.title}: no train picture of class {', '.join(absent)}, so it cannot be learnt; "
+            "check the label file and the splits."
+        )
+    return dataset
+
+
+def card(dataset: Dataset, data: str) -> dict[str, Any]:
+    """Return what later stages may know of the data set; of the test split only its size."""
+    rows, classes = dataset.rows, dataset.labels.classes
+    notes = list(dataset.notes)
+    counts: dict[str, Any] = {}
+    for split in ("train", "validation"):
+        tally = usable(rows, split)["emotion"].value_counts()
+        counts[split] = {name: int(tally.get(k, 0)) for k, name in enumerate(classes)}
+    counts["test"] = len(usable(rows, "test"))
+
+    votes = bool(rows.loc[rows["split"] == "train", "votes"].notna().any())
+    learnt = rows[rows["split"].isin(("train", "pool")) & rows["subject"].notna()]
+    crossing = rows.dropna(subset=["subject"]).groupby("subject")["split"].nunique().gt(1).sum()
+    if crossing:
+        notes.append(f"{crossing} subjects stand in more than one split: test results may flatter")
+    dropped = int(rows["drop_reason"].notna().sum())
+    if dropped:
+        notes.append(f"{dropped} of {len(rows)} pictures were dropped while reading; each row says why")
+    return {
+        "data": data,
+        "title": dataset.title,
+        "classes": list(classes),
+        "vote_names": list(dataset.labels.votes) if votes and dataset.labels.votes else None,
+        "aus": dataset.aus,
+        "votes": votes,
+        "identities": bool(learnt["subject"].value_counts().ge(2).sum() >= 2),
+        "landmarks": bool(rows["landmarks"].notna().any()),
+        "clips": False,
+        "pool": int((rows["split"] == "pool").sum()),
+        "counts": counts,
+        "notes": notes,
+    }

@@ -1,0 +1,70 @@
+"""Find picture files where the publishers of RAF-CE and their users put them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from fer_core.datasets.lines import picture_key
+from fer_core.errors import DataError
+
+NO_PICTURE = "no picture file"
+FOLDERS = ("", "original", "images", "image", "Image", "Image/original", "Image/aligned", "aligned")
+_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+def in_folder(folder: Path) -> dict[str, Path]:
+    """Return picture key -> file of the pictures that lie directly in a folder, sorted by name."""
+    if not folder.is_dir():
+        return {}
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+    return {picture_key(path.name): path for path in reversed(files)}
+
+
+def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[str, Path], bool]:
+    """Find the pictures of a label file.
+
+    All come from one folder and are all originals or all `_aligned`, because landmarks are in pixels of the
+    originals. The place with the most of the wanted pictures wins; of equals, originals where
+    `originals_first`, aligned ones otherwise (without landmarks nothing here could crop a face out of an original).
+
+    Args:
+        folder: the data set's folder.
+        wanted: picture keys.
+        originals_first: preference between two equally complete places.
+
+    Returns:
+        Picture key -> file, and whether the files are the publisher's aligned crops.
+
+    Raises:
+        DataError: no wanted picture is anywhere.
+    """
+    best: tuple[int, bool, dict[str, Path], bool] | None = None
+    keys = set(wanted)
+    for name in FOLDERS:
+        place = folder / name
+        if not place.is_dir():
+            continue
+        files = [path for path in place.iterdir() if path.suffix.lower() in _ENDINGS]
+        for aligned in (False, True):
+            found = {
+                picture_key(path.name): path for path in files if path.stem.endswith("_aligned") == aligned
+            }
+            found = {key: path for key, path in found.items() if key in keys}
+            is_crop = aligned or place.name == "aligned"
+            score = (len(found), is_crop != originals_first)
+            if found and (best is None or score > best[:2]):
+                best = (*score, found, is_crop)
+    if best is None:
+        raise DataError(
+            f"{folder} holds labels but none of their pictures; expected {wanted[0]}.jpg and the others there or "
+            f"in {', '.join(name + '/' for name in FOLDERS[1:])}."
+        )
+    return best[2], best[3]
+
+
+def read_pictures(rows: pd.DataFrame, files: dict[str, Path]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield (sample_id, file content) in the order of `rows`; None where there is no file."""
+    for sample in rows["sample_id"]:
+        path = files.get(sample)
+        yield sample, path.read_bytes() if path else None

@@ -1,0 +1,184 @@
+"""RAF-CE as published, and everything else in its layout: the generated stand-in, a user's own pictures.
+
+RAF-CE: 4,549 faces in the wild, 14 compound emotions. The text files read `NAME value`, one picture a line:
+
+    RAFCE_emolabel.txt       0001.jpg 5                class index, 0 first
+    RAFCE_partition.txt      0001.jpg 0                0 train, 1 test, 2 validation
+    RAFCE_AUlabel.txt        0001.jpg 1+4+L12          optional; read by `fer_core.aus`
+    rafml_distribution.txt   0001.jpg v0 .. v5         optional votes, in the order of `BASIC_EMOTIONS`
+    RAFCE_landmark.txt       0001.jpg x0 y0 .. x4 y4   optional, pixels of the original picture
+    RAFCE_subject.txt        0001.jpg s0001            optional
+    NNNN.jpg                 in the folder, original/, images/, Image/original/ ..., also as NNNN_aligned.jpg
+    pool/NAME.jpg            optional unlabelled pictures, with pool_subject.txt and pool_landmark.txt
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from fer_core.datasets.dataset import Dataset, check
+from fer_core.datasets.limit import limit_rows
+from fer_core.datasets.lines import read_values, require_files
+from fer_core.datasets.pictures import NO_PICTURE, find, in_folder, read_pictures
+from fer_core.errors import DataError
+from fer_core.labels import RAFCE
+from fer_core.manifest import OWNED
+
+T = TypeVar("T")
+
+EMOTION, PARTITION, AUS = "RAFCE_emolabel.txt", "RAFCE_partition.txt", "RAFCE_AUlabel.txt"
+VOTES, LANDMARKS, SUBJECTS = "rafml_distribution.txt", "RAFCE_landmark.txt", "RAFCE_subject.txt"
+POOL, POOL_LANDMARKS, POOL_SUBJECTS = "pool", "pool_landmark.txt", "pool_subject.txt"
+SPLIT_OF_CODE = {"0": "train", "1": "test", "2": "validation"}
+
+
+def read_standin(folder: Path, limit: int | None, seed: int) -> Dataset:
+    """Read the generated stand-in; see `read`."""
+    title, notes = "Stand-in (generated faces)", ("generated faces, not people",)
+    return read(folder, limit, seed, source="standin", title=title, notes=notes)
+
+
+def read(
+    folder: Path,
+    limit: int | None,
+    seed: int,
+    source: str = "rafce",
+    title: str = "RAF-CE",
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """Read a folder in RAF-CE's layout.
+
+    Args:
+        folder: where the published files lie.
+        limit: labelled pictures to keep, or None for all; the pool is kept whole.
+        seed: of the draw that `limit` makes.
+        source: value of the column `source`.
+        title: name for people.
+        notes: sentences for the table's head.
+
+    Raises:
+        DataError: a file is missing, a line does not parse (file, line, text), or files contradict each other.
+    """
+    require_files(folder, (EMOTION, PARTITION), " and the pictures NNNN.jpg (there or in original/)")
+    emotion = read_values(folder / EMOTION, _class_index, f"a class index from 0 to {len(RAFCE.classes) - 1}")
+    split = read_values(folder / PARTITION, _split, "0 (train), 1 (test) or 2 (validation)")
+    _same_pictures(folder, emotion, split)
+    votes, landmarks, subjects = _optional_files(folder)
+    files, crops = find(folder, list(emotion), originals_first=bool(landmarks))
+    more_notes = _notes_on_files(emotion, votes, landmarks, crops)
+
+    keys = list(emotion)
+    labelled = pd.DataFrame({"sample_id": keys, "emotion": pd.Series(list(emotion.values()), dtype="Int16")})
+    labelled["split"] = [split[key] for key in keys]
+    labelled["picture"] = [files[key].name if key in files else f"{key}.jpg" for key in keys]
+    labelled["votes"] = pd.Series([votes.get(key) for key in keys], dtype=object)
+    labelled["landmarks"] = pd.Series([None if crops else landmarks.get(key) for key in keys], dtype=object)
+    labelled["subject"] = [subjects.get(key) for key in keys]
+    labelled["drop_reason"] = [None if key in files else NO_PICTURE for key in keys]
+
+    pool, pool_files = _read_pool(folder)
+    rows = limit_rows(pd.concat([labelled, pool], ignore_index=True) if len(pool) else labelled, limit, seed)
+    rows["source"] = source
+    rows = rows[list(OWNED["ingest"])]
+    dataset = Dataset(
+        rows=rows,
+        pictures=partial(read_pictures, rows, files | pool_files),
+        title=title,
+        labels=RAFCE,
+        aus=(folder / AUS).is_file(),
+        notes=(*notes, *more_notes),
+    )
+    return check(dataset)
+
+
+def _read_pool(folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
+    files = {f"{POOL}/{key}": path for key, path in in_folder(folder / POOL).items()}
+    keys = [sample.removeprefix(f"{POOL}/") for sample in files]
+    subjects = _optional(folder, POOL_SUBJECTS, _subject, "a subject")
+    landmarks = _optional(folder, POOL_LANDMARKS, _landmarks, "x0 y0 .. x4 y4")
+    pool = pd.DataFrame({"sample_id": list(files), "emotion": pd.Series([None] * len(files), dtype="Int16")})
+    pool["split"] = POOL
+    pool["picture"] = [f"{POOL}/{path.name}" for path in files.values()]
+    pool["votes"] = None
+    pool["landmarks"] = pd.Series([landmarks.get(key) for key in keys], dtype=object)
+    pool["subject"] = [subjects.get(key) for key in keys]
+    pool["drop_reason"] = None
+    return pool, files
+
+
+def _optional_files(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]:
+    return (
+        _optional(folder, VOTES, _votes, "six votes, not negative and not all 0"),
+        _optional(folder, LANDMARKS, _landmarks, "x0 y0 .. x4 y4"),
+        _optional(folder, SUBJECTS, _subject, "a subject"),
+    )
+
+
+def _optional(folder: Path, name: str, parse: Callable[[str], T], expected: str) -> dict[str, T]:
+    """Read an optional file, which for the pool may also lie inside pool/."""
+    for path in (folder / name, folder / POOL / name):
+        if path.is_file():
+            return read_values(path, parse, expected)
+    return {}
+
+
+def _class_index(text: str) -> int:
+    if not 0 <= int(text) < len(RAFCE.classes):
+        raise ValueError(text)
+    return int(text)
+
+
+def _split(text: str) -> str:
+    if text not in SPLIT_OF_CODE:
+        raise ValueError(text)
+    return SPLIT_OF_CODE[text]
+
+
+def _subject(text: str) -> str:
+    if len(text.split()) != 1:
+        raise ValueError(text)
+    return text
+
+
+def _numbers(text: str, count: int) -> np.ndarray:
+    values = np.array([float(part) for part in text.split()], np.float32)
+    if len(values) != count or not np.isfinite(values).all():
+        raise ValueError(text)
+    return values
+
+
+def _landmarks(text: str) -> np.ndarray:
+    return _numbers(text, 10)
+
+
+def _votes(text: str) -> np.ndarray:
+    """Return the votes as shares: the published ones are rounded, and a user's may be counts."""
+    values = _numbers(text, len(RAFCE.votes or ()))
+    if (values < 0).any() or values.sum() <= 0:
+        raise ValueError(text)
+    return values / values.sum()
+
+
+def _same_pictures(folder: Path, emotion: dict[str, int], split: dict[str, str]) -> None:
+    for have, lack, where in ((emotion, split, PARTITION), (split, emotion, EMOTION)):
+        absent = [key for key in have if key not in lack]
+        if absent:
+            raise DataError(
+                f"{folder / where} has no line for picture {absent[0]} ({len(absent)} pictures like it)."
+            )
+
+
+def _notes_on_files(
+    emotion: dict[str, int], votes: dict[str, np.ndarray], landmarks: dict[str, np.ndarray], crops: bool
+) -> list[str]:
+    notes = []
+    if crops and landmarks:
+        notes.append(f"{LANDMARKS} was not used: only the publisher's aligned pictures are there")
+    lacking = sum(key not in votes for key in emotion)
+    if votes and lacking:
+        notes.append(f"{lacking} pictures have no votes in {VOTES}")
+    return notes

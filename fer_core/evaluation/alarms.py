@@ -1,0 +1,104 @@
+"""Signs that a run went wrong, in a few words each: nothing may fail silently.
+
+Each alarm answers a failure that once passed unnoticed: an AU head trained on zeros (AU-F1 0.0000), a loss that
+collapsed to 8 % accuracy, 96.6 % on train beside 52 % on validation.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_core.evaluation.metrics import Scores
+
+GAP_POINTS = 25.0  # train minus validation accuracy above which a run is said to overfit
+_NAMES_SHOWN = 3
+_REWEIGHTING_LOSSES = ("cb", "class_balanced")
+
+
+def collapsed(result: Scores, classes: int) -> list[str]:
+    """Tell a predictor that knows less than the class counts do, or that answers with few classes only.
+
+    Below the share of the largest true class, always answering with that class would be better.
+    """
+    if not result.n:
+        return []
+    share = float(result.support.max() / result.n)
+    used = int((result.predicted > 0).sum())
+    found = []
+    if result.accuracy < share:
+        found.append(
+            f"collapsed: accuracy {100 * result.accuracy:.1f} % is below the majority share {100 * share:.1f} %"
+        )
+    if 3 * used < classes:
+        found.append(f"collapsed: predicts {used} of {classes} classes")
+    return found
+
+
+def never_predicted(result: Scores, names: Sequence[str]) -> list[str]:
+    """Name the classes that have pictures and are never predicted, the largest first, with their support."""
+    missing = np.flatnonzero((result.support > 0) & (result.predicted == 0))
+    if not missing.size:
+        return []
+    largest = sorted(missing.tolist(), key=lambda index: (-int(result.support[index]), index))
+    shown = ", ".join(f"{names[index]} ({result.support[index]})" for index in largest[:_NAMES_SHOWN])
+    more = f" and {len(largest) - _NAMES_SHOWN} more" if len(largest) > _NAMES_SHOWN else ""
+    return [f"never predicts {shown}{more}"]
+
+
+def dead_au_head(*f1: float | None) -> list[str]:
+    """Tell an AU head that found nothing; `f1` are its mean AU-F1s (validation, test), None or NaN where undefined."""
+    return ["dead AU head: AU-F1 is 0"] if any(value == 0 for value in f1) else []
+
+
+def overfitted(train_accuracy: float | None, validation_accuracy: float | None) -> list[str]:
+    """Tell a train accuracy more than 25 points above validation; both are fractions, None where unknown."""
+    if train_accuracy is None or validation_accuracy is None:
+        return []
+    gap = 100 * (train_accuracy - validation_accuracy)
+    if not gap > GAP_POINTS:
+        return []
+    return [
+        f"train-validation gap {gap:.0f} points "
+        f"({100 * train_accuracy:.0f} % against {100 * validation_accuracy:.0f} %)"
+    ]
+
+
+def not_converged(converged: bool | None, members: Mapping[str, bool | None] | None = None) -> list[str]:
+    """Tell a run, or members of an ensemble, that still improved at the last epoch."""
+    if converged is False:
+        return ["not converged"]
+    waiting = [name.removeprefix("train/") for name, state in (members or {}).items() if state is False]
+    return [f"members not converged: {', '.join(waiting)}"] if waiting else []
+
+
+def not_a_number(history: Sequence[Mapping[str, Any]], log_probabilities: npt.ArrayLike) -> list[str]:
+    """Tell a NaN in a loss of the history (null in its JSON) or in the predictions (N, K)."""
+    found = []
+    for epoch in history:
+        lost = [key for key in ("train_loss", "validation_loss", "au_loss") if _is_nan(epoch, key)]
+        if lost:
+            found.append(f"{lost[0]} is NaN from epoch {epoch.get('epoch', '?')} on")
+            break
+    rows = int(np.isnan(np.asarray(log_probabilities, dtype=np.float64)).any(axis=-1).sum())
+    if rows:
+        found.append(f"{rows} predictions are NaN")
+    return found
+
+
+def two_corrections(recipe: Mapping[str, Any]) -> list[str]:
+    """Tell a recipe that corrects the class imbalance twice, by sampling and by weighting the loss."""
+    loss, sampler = _name(recipe.get("loss")), _name(recipe.get("sampler"))
+    if sampler in ("", "none") or loss not in _REWEIGHTING_LOSSES:
+        return []
+    return [f"two imbalance corrections at once: sampler {sampler} and loss {loss}"]
+
+
+def _is_nan(epoch: Mapping[str, Any], key: str) -> bool:
+    return key in epoch and (epoch[key] is None or not np.isfinite(epoch[key]))
+
+
+def _name(choice: Any) -> str:
+    """Return the name of a choice that is a plain name, or a mapping with a `name`."""
+    return str(choice.get("name") if isinstance(choice, Mapping) else choice or "")

@@ -1,0 +1,249 @@
+"""The gains table as rows: what each phase, technique and rung claims, what it gave here, and how sure that is.
+
+Pure: the road (what was planned), the ladder's states (what was kept), the runs (scores) and a way to compare two
+predictors come in, a list of plain dictionaries goes out. Scores are fractions, gains and claims are points.
+
+A row's `train_seconds` are what it cost *beyond its reference*: the training of the predictor and of its members, less
+what the reference needed as well. So test-time augmentation costs no training, and an ensemble costs its new members.
+A phase costs the sum of its rungs, kept or not.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fer_core.errors import DataError
+
+if TYPE_CHECKING:  # scipy is slow to import, and showing the table does not need it
+    from fer_core.evaluation.paired import Comparison, Interval
+
+BASELINE = "train/baseline"
+NOT_APPLICABLE = "not applicable"
+HARMFUL = "harmful"
+UNCERTAIN = "not distinguishable from 0"
+BELOW = "below the claim"
+ABOVE = "above the claim"
+COMPATIBLE = "compatible with the claim"
+REFERENCE = "reference"  # of the baseline, which nothing is compared with
+
+Row = dict[str, Any]
+Compare = Callable[[str, str], "Comparison"]
+Score = Callable[[str, str], "Interval"]
+
+
+def verdict(low: float, high: float, claimed_low: float | None, claimed_high: float | None) -> str:
+    """Judge a gain's interval [low, high] against the claimed range, all in points; the first match counts.
+
+    A claim without an upper end ("80 and more") cannot be exceeded. A bound that equals a threshold is not beyond it.
+
+    Example:
+        >>> verdict(1.0, 4.0, 5.0, 10.0), verdict(1.0, 6.0, 5.0, 10.0), verdict(0.0, 6.0, 5.0, 10.0)
+        ('below the claim', 'compatible with the claim', 'not distinguishable from 0')
+    """
+    if high < 0:
+        return HARMFUL
+    if low <= 0:
+        return UNCERTAIN
+    if claimed_low is not None and high < claimed_low:
+        return BELOW
+    if claimed_high is not None and low > claimed_high:
+        return ABOVE
+    return COMPATIBLE
+
+
+def gain_rows(
+    road: Mapping[str, Any],
+    states: Mapping[str, Mapping[str, Any]],
+    runs: Mapping[str, Mapping[str, Any]],
+    compare: Compare,
+    score: Score,
+) -> list[Row]:
+    """Return the rows: baseline, phases, techniques alone, rungs of the ladder.
+
+    Args:
+        road: plans/road.yaml.
+        states: rung -> its state.yaml, one for every technique of a phase.
+        runs: metrics/runs.json.
+        compare: (candidate, reference) -> Comparison on the test pictures.
+        score: (predictor, metric) -> the score with its interval.
+
+    Raises DataError when a rung has no state or the baseline was not trained.
+    """
+    if runs.get(BASELINE, {}).get("state") != "done":
+        raise DataError(f"{BASELINE} has no predictions; every gain is measured against it.")
+    rungs = {name: plan for name, plan in road["techniques"].items() if plan.get("phase") is not None}
+    for name in rungs:
+        if name not in states:
+            raise DataError(f"The rung {name} has no state; its select stage has not run.")
+    table = _Table(runs, compare, score)
+    ladder = [_rung(table, name, plan, states[name]) for name, plan in rungs.items()]
+    alone = [_alone(table, name, plan) for name, plan in road["techniques"].items()]
+    baseline = table.row("baseline", "Baseline", "ladder", None, BASELINE, None, None)
+    return [baseline, *_phases(table, road, rungs, states, ladder), *alone, *ladder]
+
+
+def standing(road: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the predictor that stands after the last rung."""
+    rungs = [name for name, plan in road["techniques"].items() if plan.get("phase") is not None]
+    return str(states[rungs[-1]]["current"]) if rungs else BASELINE
+
+
+class _Table:
+    """Makes rows: knows the runs and how to compare them."""
+
+    def __init__(self, runs: Mapping[str, Mapping[str, Any]], compare: Compare, score: Score) -> None:
+        self.runs, self.compare, self.score = runs, compare, score
+
+    def row(
+        self,
+        technique: str,
+        title: str,
+        view: str,
+        phase: int | None,
+        predictor: str | None,
+        reference: str | None,
+        claimed: Iterable[float | None] | None,
+        reason: str | None = None,
+        **extra: Any,
+    ) -> Row:
+        """Fill one row; a `reason`, or a predictor that was not made, makes it "not applicable"."""
+        low, high = claimed or (None, None)
+        row: Row = dict.fromkeys(_SCORES + _GAINS + _COSTS)
+        row |= {
+            "technique": technique,
+            "title": title,
+            "view": view,
+            "phase": phase,
+            "claimed_low": low,
+            "claimed_high": high,
+            "predictor": predictor,
+            "reference": reference,
+            "kept": None,
+            "alarms": [],
+        }
+        run = self.runs.get(predictor or "", {})
+        if reason is None and run.get("state") != "done":
+            reason = run.get("reason") or "its predictor was not made"
+        row |= {"applicable": reason is None, "reason": reason}
+        row["verdict"] = NOT_APPLICABLE if reason else REFERENCE
+        if reason is None and predictor is not None:
+            row |= self._scores(predictor) | self._costs(predictor, reference)
+            if reference is not None:
+                row |= self._gains(predictor, reference)
+                row["verdict"] = verdict(row["gain_low"], row["gain_high"], low, high)
+        return {key: (row | extra)[key] for key in KEYS}
+
+    def _scores(self, predictor: str) -> Row:
+        run, found = self.runs[predictor], {}
+        for metric in ("accuracy", "uar", "macro_f1"):
+            value = self.score(predictor, metric)
+            found |= {metric: value.value, f"{metric}_low": value.low, f"{metric}_high": value.high}
+        test = run["test"]
+        found |= {key: test[key] for key in ("n", "classes_present", "nll")}
+        found["n_test"] = found.pop("n")
+        found |= {f"{metric}_validation": run["validation"][metric] for metric in ("accuracy", "macro_f1")}
+        return found | {"au_f1": test.get("au_f1"), "alarms": list(run["alarms"])}
+
+    def _gains(self, predictor: str, reference: str) -> Row:
+        found = self.compare(predictor, reference)
+        gains = {"": found.accuracy, "uar_": found.uar, "macro_f1_": found.macro_f1}
+        row: Row = {"p_value": found.p_value}
+        for name, gain in gains.items():
+            row |= {f"{name}gain": gain.value, f"{name}gain_low": gain.low, f"{name}gain_high": gain.high}
+        return row
+
+    def _costs(self, predictor: str, reference: str | None) -> Row:
+        new = self._needed(predictor) - (self._needed(reference) if reference else set())
+        row: Row = {
+            key: sum(self.runs[name].get(key) or 0.0 for name in sorted(new))
+            for key in ("train_seconds", "pretrain_seconds")
+        }
+        run = self.runs[predictor]
+        return row | {key: run.get(key) for key in ("epochs", "parameters", "converged")}
+
+    def _needed(self, predictor: str) -> set[str]:
+        """Return the predictor and, recursively, the members that it is made of."""
+        run = self.runs.get(predictor)
+        if run is None:
+            return set()
+        return {predictor}.union(*(self._needed(member) for member in run.get("members") or []))
+
+
+def _alone(table: _Table, name: str, plan: Mapping[str, Any]) -> Row:
+    """A technique alone on the baseline."""
+    return table.row(
+        name,
+        plan["title"],
+        "alone",
+        plan.get("phase"),
+        plan.get("alone"),
+        plan.get("reference_alone") or BASELINE,
+        plan.get("claimed"),
+        reason=None if plan.get("applicable", True) else plan.get("reason") or NOT_APPLICABLE,
+    )
+
+
+def _rung(table: _Table, name: str, plan: Mapping[str, Any], state: Mapping[str, Any]) -> Row:
+    """A technique on top of the rungs that were kept before it."""
+    row = table.row(
+        name,
+        plan["title"],
+        "ladder",
+        plan["phase"],
+        state.get("candidate"),
+        state["reference"],
+        plan.get("claimed"),
+        reason=None if state["applicable"] else state.get("reason") or NOT_APPLICABLE,
+    )
+    return row | {"kept": bool(state["kept"]) if row["applicable"] else None}
+
+
+def _phases(
+    table: _Table,
+    road: Mapping[str, Any],
+    rungs: Mapping[str, Mapping[str, Any]],
+    states: Mapping[str, Mapping[str, Any]],
+    ladder: list[Row],
+) -> list[Row]:
+    """One row per phase: what stands after its last rung, against what stood before its first."""
+    rows, reference = [], BASELINE
+    for key, phase in road["phases"].items():
+        number = int(key)
+        names = [name for name, plan in rungs.items() if plan["phase"] == number]
+        parts = [row for row in ladder if row["phase"] == number]
+        current = str(states[names[-1]]["current"]) if names else reference
+        reason = None
+        if not any(part["applicable"] for part in parts):
+            reasons = list(dict.fromkeys(str(part["reason"]) for part in parts))
+            reason = "; ".join(reasons) or "none of its techniques is on this road"
+        costs: Row = {}
+        if reason is None:
+            for cost in ("train_seconds", "pretrain_seconds"):
+                costs[cost] = sum(part[cost] or 0.0 for part in parts)
+        title = str(phase["title"])
+        row = table.row(
+            f"phase {number}", title, "phase", number, current, reference, phase["claimed"], reason, **costs
+        )
+        rows.append(row)
+        reference = current
+    return rows
+
+
+_SCORES = ("accuracy", "uar", "macro_f1", "n_test", "classes_present", "nll", "au_f1")
+_SCORES += ("accuracy_low", "accuracy_high", "uar_low", "uar_high", "macro_f1_low", "macro_f1_high")
+_SCORES += ("accuracy_validation", "macro_f1_validation")
+_GAINS = ("gain", "gain_low", "gain_high", "p_value", "uar_gain", "uar_gain_low", "uar_gain_high")
+_GAINS += ("macro_f1_gain", "macro_f1_gain_low", "macro_f1_gain_high")
+_COSTS = ("train_seconds", "pretrain_seconds", "epochs", "parameters", "converged")
+_FIRST = ("technique", "view", "phase", "accuracy", "uar", "macro_f1", "gain", "gain_low", "gain_high")
+_FIRST += (
+    "claimed_low",
+    "claimed_high",
+    "reference",
+    "p_value",
+    "verdict",
+    "kept",
+    "train_seconds",
+    "n_test",
+)
+_FIRST += ("applicable", "reason", "title", "predictor", "alarms")
+KEYS = _FIRST + tuple(key for key in _SCORES + _GAINS + _COSTS if key not in _FIRST)

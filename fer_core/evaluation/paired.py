@@ -1,0 +1,98 @@
+"""Is one predictor better than another on the same pictures? Paired bootstrap of the gain, and McNemar's exact test.
+
+McNemar, Psychometrika 1947: of the pictures on which exactly one of the two is right, each is right equally often under
+the null hypothesis, so the number of one's wins is binomial(discordant pictures, 1/2).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from fer_core.evaluation.intervals import RESAMPLES, interval, resampled_scores
+from fer_core.evaluation.metrics import Floats, Integers, scores
+
+METRICS = ("accuracy", "uar", "macro_f1")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % interval; points (hundredths) for gains, fractions for scores."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against a reference: gains in points, McNemar's p, and the pictures that one alone got right."""
+
+    accuracy: Interval
+    uar: Interval
+    macro_f1: Interval
+    p_value: float
+    only_candidate: int
+    only_reference: int
+
+
+class Judge:
+    """Compares predictors, all scored on the same draws of the same pictures.
+
+    Example:
+        >>> judge = Judge([0, 1, 1, 0], {"a": [0, 0, 0, 0], "b": [0, 1, 1, 0]}, classes=2, resamples=200)
+        >>> judge.compare("b", "a").accuracy.value, judge.compare("b", "a").p_value
+        (50.0, 0.5)
+    """
+
+    def __init__(
+        self,
+        labels: npt.ArrayLike,
+        predictions: Mapping[str, npt.ArrayLike],
+        classes: int,
+        clusters: Integers | None = None,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
+    ) -> None:
+        truth = np.asarray(labels, dtype=np.int64)
+        self._right = {name: np.asarray(values) == truth for name, values in predictions.items()}
+        self._scores = {name: scores(truth, values, classes) for name, values in predictions.items()}
+        self._draws = resampled_scores(truth, predictions, classes, clusters, resamples, seed)
+
+    def score(self, predictor: str, metric: str) -> Interval:
+        """Return a predictor's `metric` (accuracy, uar or macro_f1) as a fraction with its interval."""
+        value: float = getattr(self._scores[predictor], metric)
+        return Interval(value, *interval(self._draw(predictor, metric)))
+
+    def compare(self, candidate: str, reference: str) -> Comparison:
+        """Return the gain of `candidate` over `reference` in points, with intervals and McNemar's p."""
+        gains = {}
+        for metric in METRICS:
+            value = getattr(self._scores[candidate], metric) - getattr(self._scores[reference], metric)
+            draws = self._draw(candidate, metric) - self._draw(reference, metric)
+            gains[metric] = Interval(100 * value, *interval(100 * draws))
+        p_value, only_candidate, only_reference = mcnemar(self._right[candidate], self._right[reference])
+        return Comparison(
+            **gains, p_value=p_value, only_candidate=only_candidate, only_reference=only_reference
+        )
+
+    def _draw(self, predictor: str, metric: str) -> Floats:
+        draws: Floats = getattr(self._draws[predictor], metric)
+        return draws
+
+
+def mcnemar(candidate_right: npt.ArrayLike, reference_right: npt.ArrayLike) -> tuple[float, int, int]:
+    """Return the two-sided exact p, and how many pictures the candidate alone and the reference alone got right.
+
+    Both arguments are (N,) booleans over the same pictures. Without a discordant picture p is 1.
+
+    Example:
+        >>> mcnemar([True, True, False], [True, False, False])
+        (1.0, 1, 0)
+    """
+    candidate, reference = np.asarray(candidate_right, bool), np.asarray(reference_right, bool)
+    wins, losses = int((candidate & ~reference).sum()), int((reference & ~candidate).sum())
+    p_value = float(binomtest(wins, wins + losses, 0.5).pvalue) if wins + losses else 1.0
+    return p_value, wins, losses

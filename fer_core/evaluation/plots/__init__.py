@@ -1,0 +1,1 @@
+"""Pictures of the report: drawn without a display, byte-identical for the same numbers."""

@@ -1,0 +1,202 @@
+"""The gains table in words: the headline, the cells that the terminal and the Markdown share, and reports/gains.md."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fer_core.evaluation.gains import BASELINE, Compare, Row, Score
+
+VIEWS = {
+    "phase": "Phases",
+    "alone": "Each technique alone, on the baseline",
+    "ladder": "The ladder: each technique on top of those kept before it",
+}
+_SMALL_CLASS = 5  # test pictures below which a class's recall says little
+_MISSING = "–"
+
+
+def summarise(rows: Sequence[Row], final: str, compare: Compare, score: Score) -> dict[str, float | int | None]:
+    """Return the few numbers that `dvc metrics show` and `dvc exp show` have as columns.
+
+    `final` is the predictor that stands after the last rung. Scores are fractions, gains points; 4 digits.
+    """
+    found: dict[str, float | int | None] = {}
+    for name, predictor in (("baseline", BASELINE), ("final", final)):
+        for metric in ("accuracy", "uar", "macro_f1"):
+            found[f"{name}_{metric}"] = round(score(predictor, metric).value, 4)
+    gain = compare(final, BASELINE).accuracy
+    found |= {"final_gain": gain.value, "final_gain_low": gain.low, "final_gain_high": gain.high}
+    accuracy = found["baseline_accuracy"]
+    for row in rows:
+        if row["view"] == "phase":  # a phase without an applicable technique leaves the accuracy where it was
+            accuracy = row["accuracy"] if row["applicable"] else accuracy
+            found[f"phase_{row['phase']}_accuracy"] = accuracy
+    ladder = [row for row in rows if row["view"] == "ladder"]
+    found["rungs_kept"] = sum(row["kept"] is True for row in ladder)
+    found["alarmed"] = len({row["predictor"] for row in rows if row["alarms"]})
+    found["n_test"] = next(row["n_test"] for row in rows if row["predictor"] == BASELINE)
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
+
+
+def headline(summary: Mapping[str, Any], road: Mapping[str, Any]) -> str:
+    """Return the one line that everybody reads.
+
+    Example:
+        >>> headline(
+        ...     {"baseline_accuracy": 0.431, "final_accuracy": 0.55, "final_gain": 11.9, "final_gain_low": 9.1,
+        ...      "final_gain_high": 14.6},
+        ...     {"phases": {1: {"from": 55, "to": 65, "claimed": [10, 10]}, 2: {"to": 80, "claimed": [5, None]}}},
+        ... )
+        'baseline 43.1 % -> final 55.0 %: +11.9 points [9.1, 14.6]; the roadmap claims 55 -> 80+'
+    """
+    phases = list(road["phases"].values())
+    claimed = f"{phases[0]['from']} -> {phases[-1]['to']}{'+' if phases[-1]['claimed'][1] is None else ''}"
+    return (
+        f"baseline {percent(summary['baseline_accuracy'])} % -> final {percent(summary['final_accuracy'])} %: "
+        f"{summary['final_gain']:+.1f} points [{summary['final_gain_low']:.1f}, {summary['final_gain_high']:.1f}]; "
+        f"the roadmap claims {claimed}"
+    )
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction as a percentage with one digit, without its sign."""
+    return _MISSING if fraction is None else f"{100 * fraction:.1f}"
+
+
+def gain_text(row: Row) -> str:
+    """Return the gain and its interval in points, as in "+3.2 [0.4, 6.1]"."""
+    if row["gain"] is None:
+        return _MISSING
+    return f"{row['gain']:+.1f} [{row['gain_low']:.1f}, {row['gain_high']:.1f}]"
+
+
+def claim_text(row: Row) -> str:
+    """Return the claimed range in points: "10–20", "10" or "5+"."""
+    low, high = row["claimed_low"], row["claimed_high"]
+    if low is None:
+        return _MISSING
+    return f"{low:g}+" if high is None else f"{low:g}" if low == high else f"{low:g}–{high:g}"
+
+
+def score_text(row: Row, metric: str) -> str:
+    """Return UAR or macro-F1 in percent, with an arrow where its own paired interval excludes 0."""
+    low, high = row[f"{metric}_gain_low"], row[f"{metric}_gain_high"]
+    arrow = "" if low is None else " ↑" if low > 0 else " ↓" if high < 0 else ""
+    return percent(row[metric]) + arrow
+
+
+def verdict_text(row: Row) -> str:
+    """Return the verdict, with the reason of a row that does not apply."""
+    return f"{row['verdict']}: {row['reason']}" if row["reason"] else str(row["verdict"])
+
+
+def kept_text(row: Row) -> str:
+    """Return whether a rung was kept by validation; nothing for other rows."""
+    return {True: "yes", False: "no"}.get(row["kept"], "")
+
+
+def seconds_text(row: Row) -> str:
+    """Return the seconds of training, and of pretraining where there was any."""
+    if row["train_seconds"] is None:
+        return _MISSING
+    pretrain = row["pretrain_seconds"] or 0
+    return f"{row['train_seconds']:.0f}" + (f" + {pretrain:.0f}" if pretrain >= 0.5 else "")
+
+
+def title_text(row: Row) -> str:
+    """Return the row's name for people."""
+    return f"Phase {row['phase']}: {row['title']}" if row["view"] == "phase" else str(row["title"])
+
+
+def head_notes(
+    road: Mapping[str, Any],
+    card: Mapping[str, Any],
+    baseline: Mapping[str, Any],
+    by_subject: bool,
+    dropped: int,
+    resamples: int,
+) -> list[str]:
+    """Return the sentences above the table: what the data are, how many pictures, how sure the numbers can be.
+
+    `baseline` is the baseline's entry in metrics/runs.json.
+    """
+    test = baseline["test"]
+    sizes = [entry["support"] for entry in test["per_class"].values()]
+    small = sum(0 < size < _SMALL_CLASS for size in sizes)
+    notes = list(dict.fromkeys([*(card.get("notes") or []), *(road.get("notes") or [])]))
+    notes = [_sentence(note) for note in notes]
+    notes.append(
+        f"Data: {card.get('title') or road['data']}; profile `{road['profile']}`; {test['n']} test pictures, "
+        f"{test['classes_present']} of {len(sizes)} classes present."
+    )
+    if small:
+        notes.append(
+            f"{small} {'class has' if small == 1 else 'classes have'} fewer than {_SMALL_CLASS} test pictures: "
+            "UAR and macro-F1 move by points when one of those pictures does."
+        )
+    if dropped:
+        notes.append(f"Test pictures that could not be read, and are not scored: {dropped}.")
+    unit = "subjects, who have several pictures each" if by_subject else "test pictures"
+    notes.append(
+        f"Intervals: 95 %, paired bootstrap, {resamples:,} resamples of the {unit}. "
+        "One training run per row: they do not include the luck of another seed."
+    )
+    return notes
+
+
+def markdown(rows: Sequence[Row], summary: Mapping[str, Any], road: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """Return reports/gains.md: headline, notes, the tables, how to read them."""
+    lines = ["# What each technique gave", "", f"**{_sentence(headline(summary, road).replace('->', '→'))}**", ""]
+    lines += [f"- {note}" for note in notes]
+    lines += ["", "![The ladder: accuracy after each technique, and its gain beside the claimed one](ladder.png)", ""]
+    baseline = next(row for row in rows if row["predictor"] == BASELINE and row["technique"] == "baseline")
+    for view, title in VIEWS.items():
+        part = [baseline, *(row for row in rows if row["view"] == view and row is not baseline)]
+        header = [name for name in _COLUMNS if name != "Kept" or view == "ladder"]
+        lines += [f"## {title}", "", _line(header), _line(["---", *("---:" for _ in header[1:6]), *_LEFT[view]])]
+        lines += [_line([_cell(_COLUMNS[name](row)) for name in header]) for row in part]
+        lines.append("")
+    return "\n".join([*lines, _LEGEND])
+
+
+_COLUMNS = {
+    "Technique": title_text,
+    "Accuracy %": lambda row: percent(row["accuracy"]),
+    "UAR %": lambda row: score_text(row, "uar"),
+    "Macro-F1 %": lambda row: score_text(row, "macro_f1"),
+    "Gain, points [95 %]": gain_text,
+    "Claimed": claim_text,
+    "Verdict": verdict_text,
+    "p": lambda row: _MISSING if row["p_value"] is None else f"{row['p_value']:.2g}",
+    "Kept": kept_text,
+    "Train s": seconds_text,
+    "Alarms": lambda row: "; ".join(row["alarms"]),
+}
+_LEFT = {view: [":---", "---:", *([":---:"] if view == "ladder" else []), "---:", ":---"] for view in VIEWS}
+
+_LEGEND = """## Reading the table
+
+- **Accuracy** is the share of test pictures named rightly (WAR). **UAR** is the mean recall of the classes, **macro-F1**
+  the mean of their F1, both over the classes present in the test split: small classes count as much as large ones.
+  ↑ or ↓ marks a UAR or macro-F1 whose own paired 95 % interval of the change lies above or below 0.
+- **Gain** is in points of accuracy over the row's reference, on the same pictures. A phase is measured against what
+  stood before it, a technique alone against the baseline, a rung against the rungs kept before it.
+- **Claimed** is the gain in points that the roadmap promises.
+- **Verdict**: *harmful*, the interval lies below 0; *not distinguishable from 0*, it holds 0; otherwise it is compared
+  with the claimed range: *below*, *above* or *compatible with the claim*.
+- **p** is McNemar's exact test of the same comparison.
+- **Kept**: whether the rung stays on the ladder. This is decided by macro-F1 on validation, never by test pictures.
+- **Train s**: seconds of training beyond what the reference needed, + seconds of pretraining.
+- **Alarms**: signs that a run went wrong. "Not converged" means that it still improved at its last epoch.
+"""
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,98 @@
+"""Class names, their order and the basic emotions behind them, per data set: the only place that knows.
+
+RAF-CE: Li, Deng et al., the compound-expression set with AU labels; its vote vectors come from RAF-ML.
+FER2013: Goodfellow et al., "Challenges in Representation Learning", ICONIP 2013.
+FERPlus: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
+Distribution", ICMI 2016.
+"""
+
+from dataclasses import dataclass
+
+from fer_core.errors import unknown_name
+
+BASIC_EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
+
+_BASIC_OF_WORD = {
+    "happily": "happiness",
+    "sadly": "sadness",
+    "fearfully": "fear",
+    "angrily": "anger",
+    "disgustedly": "disgust",
+    "surprised": "surprise",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "angry": "anger",
+    "sad": "sadness",
+}
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of one data set.
+
+    Attributes:
+        classes: names in the order of the published class indices, 0 first.
+        votes: names in the order of the published vote columns, or None where a set has no votes.
+    """
+
+    classes: tuple[str, ...]
+    votes: tuple[str, ...] | None = None
+
+
+RAFCE = LabelSet(
+    classes=(
+        "happily surprised",
+        "happily disgusted",
+        "sadly fearful",
+        "sadly angry",
+        "sadly surprised",
+        "sadly disgusted",
+        "fearfully angry",
+        "fearfully surprised",
+        "fearfully disgusted",
+        "angrily surprised",
+        "angrily disgusted",
+        "disgustedly surprised",
+        "happily fearful",
+        "happily sad",
+    ),
+    votes=BASIC_EMOTIONS,
+)
+FER2013 = LabelSet(classes=("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"))
+FERPLUS = LabelSet(
+    classes=("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
+    votes=(
+        *("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
+        *("unknown", "NF"),  # NF: not a face
+    ),
+)
+
+LABELS = {"standin": RAFCE, "rafce": RAFCE, "fer2013": FER2013, "ferplus": FERPLUS}
+
+
+def label_set(data: str) -> LabelSet:
+    """Return the labels of a data set.
+
+    Raises:
+        ConfigError: the data set is not known.
+
+    Example:
+        >>> label_set("fer2013").classes[3]
+        'happiness'
+    """
+    if data not in LABELS:
+        raise unknown_name("data", data, LABELS)
+    return LABELS[data]
+
+
+def basic_emotions(name: str) -> tuple[str, ...]:
+    """Return the basic emotions of a class: two of a compound one, one of any other.
+
+    Example:
+        >>> basic_emotions("fearfully surprised"), basic_emotions("anger")
+        (('fear', 'surprise'), ('anger',))
+    """
+    words = name.split()
+    if len(words) == 1:
+        return (name,)
+    return tuple(_BASIC_OF_WORD[word] for word in words)

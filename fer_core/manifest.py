@@ -1,0 +1,220 @@
+"""The one table that flows through the pipeline, its columns, who owns them, and what makes it valid.
+
+A manifest is a pandas table with one row per picture, key `sample_id`, stored as Parquet. It grows by columns:
+ingest writes what was published, align where the crop stands, join_aus one column per Action Unit. A row is
+never removed after ingest: a picture that cannot be used keeps a `drop_reason`. The test split's emotion, votes
+and AUs are null here; they stand in files of their own that only evaluation reads.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fer_core.errors import DataError
+from fer_core.files import replacing
+
+SPLITS = ("train", "validation", "test", "pool")
+STAGES = ("ingest", "align", "join_aus")
+AU_COLUMN = re.compile(r"AU\d+")
+
+# Column -> Arrow type, by the stage that owns (writes) the column; align may also add a drop_reason.
+OWNED: dict[str, dict[str, pa.DataType]] = {
+    "ingest": {
+        "sample_id": pa.string(),
+        "source": pa.string(),
+        "picture": pa.string(),
+        "split": pa.string(),
+        "subject": pa.string(),
+        "emotion": pa.int16(),  # class index
+        "votes": pa.list_(pa.float32()),  # sums to 1
+        "landmarks": pa.list_(pa.float32()),  # x0, y0 .. x4, y4 in pixels of the picture
+        "drop_reason": pa.string(),
+    },
+    "align": {
+        "crop_index": pa.int32(),  # row of faces.npy
+        "aligned_landmarks": pa.list_(pa.float32()),  # x0, y0 .. x4, y4 in pixels of the crop
+    },
+    "join_aus": {},  # AU1, AU2 ...: float32, 1 present, 0 absent, null not annotated
+}
+_NEVER_NULL = ("sample_id", "source", "picture", "split")
+
+
+def au_names(table: pd.DataFrame) -> list[str]:
+    """Return the names of the AU columns, in their order.
+
+    Example:
+        >>> au_names(pd.DataFrame(columns=["sample_id", "AU1", "AU12"]))
+        ['AU1', 'AU12']
+    """
+    return [str(column) for column in table.columns if AU_COLUMN.fullmatch(str(column))]
+
+
+def labelled(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the usable rows of a split: not dropped and, for train and validation, with an emotion.
+
+    Test rows have no emotion in a manifest, so all test rows that were not dropped come back.
+
+    Raises:
+        DataError: `split` is not train, validation or test.
+    """
+    if split not in SPLITS[:3]:
+        raise DataError(f"Expected `split` to be one of {', '.join(SPLITS[:3])}; got {split!r}.")
+    keep = (table["split"] == split) & table["drop_reason"].isna()
+    if split != "test":
+        keep &= table["emotion"].notna()
+    return table[keep]
+
+
+def arrow_schema(table: pd.DataFrame, stage: str) -> pa.Schema:
+    """Return the Arrow schema of the manifest that `stage` writes; AU columns are taken from the table."""
+    fields = dict(_columns(stage))
+    if stage == "join_aus":
+        fields |= dict.fromkeys(au_names(table), pa.float32())
+    return pa.schema(list(fields.items()))
+
+
+def empty_columns(stage: str, rows: int) -> dict[str, pd.Series]:
+    """Return the columns that `stage` owns, `rows` long and all null, with their right types."""
+    types = {pa.int16(): "Int16", pa.int32(): "Int32", pa.string(): "str"}
+    return {
+        name: pd.Series([None] * rows, dtype=types.get(kind, object)) for name, kind in OWNED[stage].items()
+    }
+
+
+def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.DataFrame:
+    """Check a manifest as `stage` writes it and return it unchanged.
+
+    Args:
+        table: the manifest.
+        stage: ingest, align or join_aus.
+        classes: number of classes, to check the range of `emotion`.
+
+    Raises:
+        DataError: names the first row and column that break a rule.
+    """
+    expected = list(_columns(stage))
+    missing = [name for name in expected if name not in table.columns]
+    if missing:
+        raise DataError(f"The manifest of {stage} lacks the column `{missing[0]}`.")
+    aus = au_names(table) if stage == "join_aus" else []
+    extra = [str(name) for name in table.columns if name not in expected and name not in aus]
+    if extra:
+        raise DataError(f"The manifest of {stage} has the column `{extra[0]}`, which no stage so far owns.")
+
+    for name in _NEVER_NULL:
+        _refuse(table, name, table[name].isna(), "must not be null")
+    _refuse(table, "sample_id", table["sample_id"].duplicated(), "must be unique")
+    known = table["split"].isin(SPLITS)
+    _refuse(table, "split", ~known, f"must be one of {', '.join(SPLITS)}")
+
+    hidden = table["split"].isin(("test", "pool"))
+    for name in ("emotion", "votes", *aus):
+        _refuse(table, name, hidden & table[name].notna(), "must be null in rows of test and pool")
+    emotion = pd.to_numeric(table["emotion"], errors="coerce").astype("Float64")
+    top = np.inf if classes is None else classes
+    wrong = table["emotion"].notna() & ~emotion.between(0, top, inclusive="left").fillna(False)
+    _refuse(table, "emotion", wrong, f"must be a class index from 0 to {top - 1}")
+    lost = emotion.isna() & ~hidden & table["drop_reason"].isna()
+    _refuse(table, "emotion", lost, "must not be null in a row of train or validation that is not dropped")
+
+    _check_lists(table, "votes", None)
+    _check_lists(table, "landmarks", 10)
+    if stage != "ingest":
+        _check_lists(table, "aligned_landmarks", 10)
+        _check_crops(table)
+    for name in aus:
+        value = table[name].to_numpy(np.float32, na_value=np.nan)
+        wrong = pd.Series(~np.isnan(value) & ~((value >= 0) & (value <= 1)), index=table.index)
+        _refuse(table, name, wrong, "must be between 0 and 1, or null where not annotated")
+    return table
+
+
+def write_manifest(path: Path, table: pd.DataFrame, stage: str, classes: int | None = None) -> None:
+    """Validate a manifest and write it as Parquet; the file is whole or absent."""
+    validate(table, stage, classes)
+    schema = arrow_schema(table, stage)
+    arrow = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False)
+    with replacing(path) as temporary:
+        pq.write_table(arrow, temporary)
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read a manifest: integers come as nullable Int16 and Int32, lists as float32 arrays, nulls as None or NaN.
+
+    Raises:
+        DataError: the file does not exist or is no Parquet.
+    """
+    kinds = {
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.string(): pd.StringDtype(na_value=np.nan),
+    }
+    try:
+        return pq.read_table(path).to_pandas(types_mapper=kinds.get)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; the stage that writes it has not run.") from None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} is not a Parquet file: {error}.") from None
+
+
+def stack_lists(column: pd.Series, width: int) -> np.ndarray:
+    """Stack a list column into float32 `(N, width)`; a null row becomes NaN.
+
+    Example:
+        >>> stack_lists(pd.Series([[1, 2], None]), 2).tolist()
+        [[1.0, 2.0], [nan, nan]]
+    """
+    out = np.full((len(column), width), np.nan, np.float32)
+    for row, value in enumerate(column):
+        if isinstance(value, list | tuple | np.ndarray):
+            out[row] = value
+    return out
+
+
+def _columns(stage: str) -> dict[str, pa.DataType]:
+    if stage not in STAGES:
+        raise DataError(f"Expected `stage` to be one of {', '.join(STAGES)}; got {stage!r}.")
+    return {k: v for owner in STAGES[: STAGES.index(stage) + 1] for k, v in OWNED[owner].items()}
+
+
+def _refuse(table: pd.DataFrame, column: str, wrong: pd.Series, rule: str) -> None:
+    wrong = wrong.fillna(True).astype(bool)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.to_numpy())[0])
+        sample, value = table["sample_id"].iloc[row], table[column].iloc[row]
+        more = f" ({int(wrong.sum())} rows)" if wrong.sum() > 1 else ""
+        raise DataError(f"Manifest row {row} (sample {sample}): `{column}` {rule}; got {value!r}{more}.")
+
+
+def _check_lists(table: pd.DataFrame, column: str, width: int | None) -> None:
+    """Check that lists are finite, equally long (`width` if given) and, for votes, shares that sum to 1."""
+    present = table[column].notna()
+    values = table.loc[present, column]
+    if values.empty:
+        return
+    width = width or len(values.iloc[0])
+
+    def refuse(wrong: np.ndarray, rule: str) -> None:
+        _refuse(
+            table, column, pd.Series(wrong, index=values.index).reindex(table.index, fill_value=False), rule
+        )
+
+    refuse(np.array([len(value) != width for value in values]), f"must have {width} numbers")
+    stacked = np.stack(values.to_list()).astype(np.float64)
+    refuse(~np.isfinite(stacked).all(1), "must hold finite numbers")
+    if column == "votes":
+        shares = (stacked >= 0).all(1) & (np.abs(stacked.sum(1) - 1) <= 1e-3)
+        refuse(~shares, "must not be negative and must sum to 1")
+
+
+def _check_crops(table: pd.DataFrame) -> None:
+    index, dropped = table["crop_index"], table["drop_reason"].notna()
+    _refuse(table, "crop_index", index.notna() & dropped, "must be null in a dropped row")
+    _refuse(table, "crop_index", index.isna() & ~dropped, "must not be null in a row that is not dropped")
+    _refuse(table, "crop_index", index.notna() & index.duplicated(), "must be unique")
+    out = (index < 0) | (index >= int(index.notna().sum()))
+    _refuse(table, "crop_index", out.fillna(False), "must count the crops from 0 without gaps")

@@ -1,0 +1,88 @@
+"""Any timm network with an attention module, an emotion head and an AU head: `build_model` and `build_encoder`."""
+
+from typing import Any
+
+from torch import nn
+
+from fer_core.models.attention import ATTENTIONS, build_attention
+from fer_core.models.backbone import create_backbone, input_statistics
+from fer_core.models.model import Encoder, FerModel, Output
+
+__all__ = ["ATTENTIONS", "Encoder", "FerModel", "Output", "build_encoder", "build_model"]
+
+
+def build_encoder(
+    *,
+    timm_name: str,
+    model_args: dict[str, Any],
+    in_chans: int,
+    size: int,
+    attention: str = "none",
+    pretrained: bool = False,
+) -> Encoder:
+    """Build what turns pictures into pooled features, without heads (for pretraining).
+
+    The arguments are those of `build_model`.
+    """
+    backbone = create_backbone(
+        timm_name, model_args, in_chans, size, pretrained=pretrained, pool_patches=attention != "none"
+    )
+    module = build_attention(attention, backbone, in_chans, size)
+    return Encoder(backbone, module, input_statistics(backbone, in_chans), in_chans, size)
+
+
+def build_model(
+    *,
+    timm_name: str,
+    model_args: dict[str, Any],
+    in_chans: int,
+    size: int,
+    classes: int,
+    aus: int,
+    attention: str,
+    pretrained: bool = False,
+    drop_rate: float = 0.0,
+) -> FerModel:
+    """Build an expression classifier, with an AU head when `aus` > 0.
+
+    Args:
+        timm_name: any name of `timm.list_models()`.
+        model_args: further arguments of that timm network, such as `{"patch_size": 8}`.
+        in_chans: 1 (grey) or 3 (RGB).
+        size: side of the square input in pixels; position embeddings follow it.
+        classes: number of emotions K.
+        aus: number of Action Units A, 0 for no AU head.
+        attention: a key of `ATTENTIONS`. With one, a vision transformer pools its patch tokens instead of its
+            class token: attention on patches would not reach a class token that is already computed.
+        pretrained: load timm's weights (needs the network or a cache).
+        drop_rate: dropout of the pooled features before the heads.
+
+    Raises:
+        ConfigError: an unknown name (the nearest are listed), or arguments that the network refuses.
+
+    Example:
+        >>> import torch
+        >>> model = build_model(
+        ...     timm_name="test_vit",
+        ...     model_args={"patch_size": 8},
+        ...     in_chans=1,
+        ...     size=48,
+        ...     classes=7,
+        ...     aus=2,
+        ...     attention="cbam",
+        ... )
+        >>> output = model(torch.rand(4, 1, 48, 48))
+        >>> output.logits.shape, output.au_logits.shape
+        (torch.Size([4, 7]), torch.Size([4, 2]))
+    """
+    encoder = build_encoder(
+        timm_name=timm_name,
+        model_args=model_args,
+        in_chans=in_chans,
+        size=size,
+        attention=attention,
+        pretrained=pretrained,
+    )
+    head = nn.Linear(encoder.num_features, classes)
+    au_head = nn.Linear(encoder.num_features, aus) if aus > 0 else None
+    return FerModel(encoder, head, au_head, drop_rate)

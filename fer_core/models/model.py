@@ -1,0 +1,90 @@
+"""The model: normalisation, timm backbone, attention, pooling, an emotion head and an AU head."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from fer_core.models.backbone import final_map
+
+
+class Output(NamedTuple):
+    """What the heads say: emotion logits (B, K) and AU logits (B, A), None without an AU head."""
+
+    logits: Tensor
+    au_logits: Tensor | None
+
+
+class Encoder(nn.Module):
+    """Pictures (B, C, H, W) in 0..1 to pooled features (B, D); the normalisation is inside.
+
+    Attributes:
+        backbone: the timm network without classifier.
+        attention: a module on its final feature map, or the identity.
+        num_features: D.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        attention: nn.Module,
+        statistics: tuple[Tensor, Tensor],
+        in_chans: int,
+        size: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.attention = attention
+        self.register_buffer("mean", statistics[0].reshape(1, -1, 1, 1))
+        self.register_buffer("std", statistics[1].reshape(1, -1, 1, 1))
+        self.num_features = final_map(backbone, in_chans, size)[1].shape[1]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the pooled features (B, D) before the heads, attention applied."""
+        features = self.backbone.forward_features((x - self.mean) / self.std)
+        return self.backbone.forward_head(self.attention(features), pre_logits=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the pooled features (B, D)."""
+        return self.features(x)
+
+
+class FerModel(nn.Module):
+    """An encoder with an emotion head and, where asked for, an AU head.
+
+    Attributes:
+        encoder: the `Encoder`; `backbone`, `attention` and `features` are its own.
+        head: (B, D) -> (B, K).
+        au_head: (B, D) -> (B, A), or None.
+    """
+
+    def __init__(
+        self, encoder: Encoder, head: nn.Module, au_head: nn.Module | None, drop_rate: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(drop_rate)
+        self.head = head
+        self.au_head = au_head
+        self.num_features = encoder.num_features
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The timm network."""
+        return self.encoder.backbone
+
+    @property
+    def attention(self) -> nn.Module:
+        """The module on the final feature map."""
+        return self.encoder.attention
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the pooled features (B, D) of pictures (B, C, H, W) in 0..1."""
+        return self.encoder(x)
+
+    def forward(self, x: Tensor) -> Output:
+        """Return the emotion and AU logits of pictures (B, C, H, W) in 0..1."""
+        features = self.dropout(self.features(x))
+        return Output(self.head(features), None if self.au_head is None else self.au_head(features))

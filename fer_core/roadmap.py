@@ -1,0 +1,247 @@
+"""The roadmap as data: the baseline, every technique alone on it, and the ladder that keeps what helps.
+
+Pure functions from params, the data set's card and the wiring of dvc.yaml to plans; a plan is what one
+training run does, or why it does nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fer_core.config import Params, ProfileConfig, TechniqueConfig, build
+from fer_core.errors import ConfigError
+from fer_core.recipe import Recipe, merged, missing_for, resolve
+
+PHASES = {
+    1: {"title": "Phase 1: quick wins", "from": 55, "to": 65, "claimed": [10, 10]},
+    2: {"title": "Phase 2: advanced techniques", "from": 65, "to": 75, "claimed": [10, 10]},
+    3: {"title": "Phase 3: final optimizations", "from": 75, "to": 80, "claimed": [5, None]},
+}
+KINDS = ("recipe", "ensemble", "tta", "temporal")
+_ALONE = {"ensemble": "stack/alone", "tta": "tta/baseline"}
+
+
+def make_road(params: Params, card: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay out the whole road.
+
+    Args:
+        params: params.yaml, checked.
+        card: the data set's card (classes, what labels it has).
+        wiring: `runs` and `ladder` of dvc.yaml: run -> where its plan comes from, rung -> what it stands on.
+
+    Raises:
+        ConfigError: the baseline cannot be trained on these data, or a technique has no stage in dvc.yaml.
+    """
+    baseline = asdict(params.choices)
+    recipe = resolve(baseline, params.active_profile, params.seed)
+    if lack := missing_for(recipe, card):
+        raise ConfigError(f"The baseline cannot be trained on data {params.data!r}: {lack}.")
+    techniques = {}
+    ladder = [rung for rung in wiring["ladder"] if rung != "baseline"]
+    order = [*ladder, *(name for name in params.roadmap if name not in ladder)]
+    for name in order:
+        if name not in params.roadmap:
+            raise ConfigError(
+                f"dvc.yaml's ladder has the rung {name!r}, which `roadmap` in params.yaml lacks."
+            )
+        techniques[name] = _technique(name, params, card, wiring)
+    _check_pretraining(params, techniques)
+    return {
+        "data": params.data,
+        "profile": params.profile,
+        "notes": card["notes"],
+        "phases": PHASES,
+        "ladder": ladder,
+        "techniques": techniques,
+        "members": _members(params),
+        "baseline": baseline,
+        "settings": asdict(params.active_profile),
+        "card": {"aus": card["aus"], "identities": card["identities"], "clips": card["clips"]},
+        "seed": params.seed,
+        "runs": {run: item["from"] for run, item in wiring["runs"].items()},
+    }
+
+
+def _technique(
+    name: str, params: Params, card: Mapping[str, Any], wiring: Mapping[str, Any]
+) -> dict[str, Any]:
+    config: TechniqueConfig = params.roadmap[name]
+    if config.kind not in KINDS:
+        raise ConfigError(
+            f"Expected `roadmap.{name}.kind` to be one of {', '.join(KINDS)}; got {config.kind!r}."
+        )
+    alone = _ALONE.get(config.kind)
+    if config.kind == "recipe":
+        if not config.set:
+            raise ConfigError(f"`roadmap.{name}.set` is empty: a technique must change the recipe.")
+        alone = f"train/alone-{name}"
+        if f"alone-{name}" not in wiring["runs"]:
+            raise ConfigError(
+                f"`roadmap.{name}` has no stage: add `alone-{name}: {{from: plans}}` to runs in dvc.yaml."
+            )
+    changed = merged(asdict(params.choices), config.set)
+    recipe = resolve(changed, params.active_profile, params.seed)
+    reason = _why_not(name, config, params, recipe, card)
+    return {
+        "phase": config.phase,
+        "title": config.title,
+        "kind": config.kind,
+        "set": config.set,
+        "claimed": config.claimed,
+        "source": config.source,
+        "applicable": reason is None,
+        "reason": reason,
+        "alone": alone,
+        "reference_alone": "train/baseline",
+        "candidate": wiring["ladder"].get(name, {}).get("candidate"),
+    }
+
+
+def _why_not(
+    name: str, config: TechniqueConfig, params: Params, recipe: Recipe, card: Mapping[str, Any]
+) -> str | None:
+    wanted = params.active_profile.techniques
+    if not config.enabled:
+        return "switched off in params.yaml"
+    if wanted is not None and name not in wanted:
+        return f"not in the {params.profile} profile"
+    if config.kind == "temporal":
+        return "no clips" if not card["clips"] else "temporal models come with the clips of the stand-in"
+    return missing_for(recipe, card)
+
+
+def _members(params: Params) -> dict[str, dict[str, Any] | None]:
+    wanted = params.active_profile.members
+    members: dict[str, dict[str, Any] | None] = {"current": {}}
+    for name, change in params.stack.members.items():
+        members[name] = change if wanted is None or name in wanted else None
+    return members
+
+
+def _check_pretraining(params: Params, techniques: Mapping[str, Any]) -> None:
+    models = params.active_profile.models
+    for name, technique in techniques.items():
+        changed = merged(asdict(params.choices), technique["set"])
+        recipe = resolve(changed, params.active_profile, params.seed)
+        if technique["applicable"] and recipe.initial_weights and recipe.backbone not in models:
+            raise ConfigError(
+                f"`roadmap.{name}` needs pretrained weights for backbone {recipe.backbone!r}, but only "
+                f"{', '.join(models)} are pretrained: make it one of profiles.{params.profile}.models."
+            )
+
+
+def _plan(
+    run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason: str | None
+) -> dict[str, Any]:
+    if reason:
+        return {"run": run, "applicable": False, "reason": reason, "recipe": None}
+    profile = build(ProfileConfig, road["settings"], "settings")
+    recipe = resolve(choices, profile, road["seed"])
+    lack = missing_for(recipe, road["card"])
+    if lack:
+        return {"run": run, "applicable": False, "reason": lack, "recipe": None}
+    return {"run": run, "applicable": True, "reason": None, "recipe": recipe.to_dict()}
+
+
+def plans_from(
+    source: str, road: Mapping[str, Any], choices: Mapping[str, Any], **kept: bool
+) -> dict[str, Any]:
+    """Plan every run that dvc.yaml says builds on `source`, given the recipe's `choices` there.
+
+    Args:
+        source: `plans` or `data/select/<rung>`.
+        road: what `make_road` returned.
+        choices: the recipe that stands at `source`, as flat choices.
+        kept: `ensemble=False` when that rung was not kept: its other members are not needed.
+
+    Returns:
+        run -> plan, a mapping with `run`, `applicable`, `reason` and `recipe` (resolved, plain values).
+    """
+    plans = {}
+    techniques = road["techniques"]
+    for run, origin in road["runs"].items():
+        if origin != source:
+            continue
+        group, _, name = run.partition("-")
+        if group == "baseline":
+            plans[run] = _plan(run, choices, road, None)
+        elif group in ("alone", "ladder"):
+            if name not in techniques:
+                raise ConfigError(
+                    f"dvc.yaml has the run {run!r}, but `roadmap` in params.yaml has no {name!r}."
+                )
+            technique = techniques[name]
+            plans[run] = _plan(run, merged(choices, technique["set"]), road, technique["reason"])
+        else:
+            plans[run] = _member_plan(run, group, name, road, choices, kept.get("ensemble", True))
+    return plans
+
+
+def _member_plan(
+    run: str, group: str, name: str, road: Mapping[str, Any], choices: Mapping[str, Any], ensemble: bool
+) -> dict[str, Any]:
+    if name not in road["members"]:
+        raise ConfigError(
+            f"dvc.yaml has the run {run!r}, but `stack.members` in params.yaml has no {name!r}."
+        )
+    change, reason = road["members"][name], None
+    if change is None:
+        reason, change = f"not in the {road['profile']} profile", {}
+    techniques = road["techniques"]
+    stacked = techniques["ensemble"]["applicable"]
+    if group == "final":
+        rung = techniques["self_supervised"]
+        reason = reason or rung["reason"]
+        choices = merged(choices, rung["set"])
+        if name != "current" and not ensemble:
+            reason = reason or "the ensemble was not kept"
+    elif not stacked and not (group == "member" and name == "current"):
+        reason = reason or techniques["ensemble"]["reason"]
+    return _plan(run, merged(choices, change), road, reason)
+
+
+def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Say which pretrained weights of `backbone` any run may ask for, and how they are made.
+
+    Returns:
+        a mapping with `kinds` (of ssl, identity, ssl_identity, in the order they are made) and, if there are
+        any, `model` (backbone, timm, model_args, size, precision), `ssl`, `identity` and `seed`.
+
+    Raises:
+        ConfigError: techniques ask for different self-supervised settings, of which there can be one.
+    """
+    profile = build(ProfileConfig, road["settings"], "settings")
+    techniques = [t for t in road["techniques"].values() if t["applicable"]]
+    recipes = [_resolved(change, profile, road) for change in ({}, *(t["set"] for t in techniques))]
+    methods = {recipe.ssl for recipe in recipes if recipe.ssl.method != "none"}
+    if len(methods) > 1:
+        raise ConfigError(
+            f"Expected one self-supervised setting in all of params.yaml; got {len(methods)}: "
+            + "; ".join(sorted(str(method) for method in methods))
+        )
+    stacked = any(t["kind"] == "ensemble" for t in techniques)
+    members = [change for change in road["members"].values() if change is not None] if stacked else []
+    used = {
+        recipe.backbone for recipe in (*recipes, *(_resolved(change, profile, road) for change in members))
+    }
+    wants_identity = any(recipe.init == "identity" for recipe in recipes)
+    kinds = ["ssl"] if methods else []
+    if wants_identity and recipes[0].ssl.method == "none":
+        kinds.append("identity")
+    if wants_identity and methods:
+        kinds.append("ssl_identity")
+    if not kinds or backbone not in used or backbone not in profile.models:
+        return {"backbone": backbone, "kinds": []}
+    recipe = _resolved({"backbone": backbone}, profile, road).to_dict()
+    return {
+        "backbone": backbone,
+        "kinds": kinds,
+        "model": {key: recipe[key] for key in ("backbone", "timm", "model_args", "size", "precision")},
+        "ssl": asdict(next(iter(methods))) if methods else None,
+        "identity": {**identity, "epochs": identity["epochs"] or profile.identity_epochs},
+        "seed": road["seed"],
+    }
+
+
+def _resolved(change: Mapping[str, Any], profile: ProfileConfig, road: Mapping[str, Any]) -> Recipe:
+    return resolve(merged(road["baseline"], change), profile, road["seed"])

@@ -1,0 +1,1 @@
+"""The loops: supervised training and pretraining, resumable, on whatever device there is."""

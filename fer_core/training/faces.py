@@ -1,0 +1,87 @@
+"""Faces in memory: one split of the manifest with its pixels, as tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fer_core.errors import DataError
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """N faces and what is known of them.
+
+    Attributes:
+        ids: sample ids, in the order of the tensors.
+        pixels: uint8 (N, H, W, C); a batch permuted to (B, C, H, W) is channels-last without a copy.
+        labels: int64 (N,), class index, -1 where unknown.
+        aus: float32 (N, A), 1 present, 0 absent, NaN not annotated.
+        landmarks: float32 (N, 5, 2), px of the crop, NaN where unknown.
+        subjects: int64 (N,), one number per person, -1 where unknown.
+        au_names: the columns of `aus`.
+    """
+
+    ids: list[str]
+    pixels: Tensor
+    labels: Tensor
+    aus: Tensor
+    landmarks: Tensor
+    subjects: Tensor
+    au_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> "FaceSet":
+        """Move every tensor; small sets then never cross the bus again."""
+        moved = {
+            name: getattr(self, name).to(device)
+            for name in ("pixels", "labels", "aus", "landmarks", "subjects")
+        }
+        return FaceSet(ids=self.ids, au_names=self.au_names, **moved)
+
+    def images(self, index: Tensor) -> Tensor:
+        """Return float32 (B, C, H, W) in 0..1 of the rows `index`, channels-last in memory."""
+        return self.pixels[index].permute(0, 3, 1, 2).float().div_(255)
+
+
+def load_faces(
+    manifest: pd.DataFrame, faces: Path, splits: Sequence[str], au_names: Sequence[str] = ()
+) -> FaceSet:
+    """Load the rows of `splits` that have a crop.
+
+    Raises:
+        DataError: `faces` is missing or holds fewer crops than the manifest points to.
+    """
+    rows = manifest[manifest["split"].isin(list(splits)) & manifest["crop_index"].notna()]
+    try:
+        crops = np.load(faces, mmap_mode="r")
+    except FileNotFoundError:
+        raise DataError(f"{faces} does not exist; run the align stage first.") from None
+    index = rows["crop_index"].to_numpy(dtype=np.int64)
+    if len(index) and index.max() >= len(crops):
+        raise DataError(f"Expected {faces} to hold {index.max() + 1} crops or more; got {len(crops)}.")
+    labels = rows["emotion"].fillna(-1).to_numpy(dtype=np.int64)
+    names = tuple(au_names)
+    aus = rows[list(names)].to_numpy(dtype=np.float32, na_value=np.nan).reshape(len(rows), len(names))
+    unknown = np.full(10, np.nan, dtype=np.float32)
+    points = [
+        unknown if value is None else np.asarray(value, dtype=np.float32)
+        for value in rows["aligned_landmarks"]
+    ]
+    landmarks = np.stack(points) if points else np.zeros((0, 10), dtype=np.float32)
+    subjects, _ = pd.factorize(rows["subject"])
+    return FaceSet(
+        ids=rows["sample_id"].tolist(),
+        pixels=torch.from_numpy(np.ascontiguousarray(crops[index])),
+        labels=torch.from_numpy(labels),
+        aus=torch.from_numpy(np.ascontiguousarray(aus)),
+        landmarks=torch.from_numpy(landmarks.reshape(-1, 5, 2)),
+        subjects=torch.from_numpy(np.asarray(subjects, dtype=np.int64)),
+        au_names=names,
+    )

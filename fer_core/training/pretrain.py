@@ -1,0 +1,217 @@
+"""Pretraining of a backbone before it sees an emotion: self-supervised (BYOL) and on identities (ArcFace)."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fer_core.errors import DataError
+from fer_core.models import FerModel, build_model
+from fer_core.models.cpu import prepare_cpu
+from fer_core.pretraining.arcface import ArcFace, verification_accuracy
+from fer_core.pretraining.byol import Byol, feature_deviation, views
+from fer_core.pretraining.weights import load_backbone
+from fer_core.progress import Bar
+from fer_core.training.checkpoint import Checkpoint
+from fer_core.training.device import autocast, derived_seed, pick_device
+from fer_core.training.faces import FaceSet
+from fer_core.training.optim import adamw, set_lr, warmup_cosine
+
+WEIGHT_DECAY = 0.05
+WARMUP = 0.1  # share of all steps
+HELD_OUT = 0.1  # share of the identities kept for verification
+
+
+class Encoder(nn.Module):
+    """A model's pooled features (B, D) as a module of its own."""
+
+    def __init__(self, model: FerModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, C, H, W) in 0..1 to (B, D)."""
+        return self.model.features(images)
+
+
+def new_encoder(model: Mapping[str, Any], channels: int, seed: int, initial: Path | None = None) -> Encoder:
+    """Build the encoder of a pretraining plan's `model`, from scratch or from `initial` backbone weights."""
+    prepare_cpu()
+    torch.manual_seed(derived_seed(seed, 0))
+    built = build_model(
+        timm_name=model["timm"],
+        model_args=dict(model["model_args"]),
+        in_chans=channels,
+        size=model["size"],
+        classes=1,
+        aus=0,
+        attention="none",
+    )
+    if initial is not None:
+        load_backbone(built.backbone, initial)
+    return Encoder(built).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def pretrain_byol(
+    encoder: Encoder,
+    faces: FaceSet,
+    ssl: Mapping[str, Any],
+    *,
+    precision: str,
+    seed: int,
+    work: Path,
+    title: str,
+) -> list[dict[str, Any]]:
+    """Train `encoder` in place by BYOL on unlabelled faces; return the history, one row an epoch."""
+    device = pick_device()
+    faces = faces.to(device)
+    with torch.no_grad():
+        width = encoder.eval()(faces.images(torch.zeros(1, dtype=torch.long))).shape[1]
+    learner = Byol(
+        encoder, width, projection=ssl["projection"], hidden=ssl["hidden"], momentum=ssl["momentum"]
+    ).to(device)
+    size = min(ssl["batch_size"], len(faces))
+    steps = ssl["epochs"] * (len(faces) // size)
+
+    def step(index: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        first, second = views(faces.images(index), generator)
+        with autocast(learner, device, precision):
+            loss = learner.loss(first, second)
+        return loss, {}
+
+    def after(number: int) -> None:
+        learner.update_target(number, steps)
+
+    def measure() -> dict[str, float]:
+        index = torch.arange(min(len(faces), 512))
+        with torch.inference_mode(), autocast(learner, device, precision):
+            features = encoder.eval()(faces.images(index)).float()
+        return {"feature_deviation": float(feature_deviation(features))}
+
+    return _epochs(learner, len(faces), size, ssl, seed, Checkpoint(work), title, step, after, measure)
+
+
+def pretrain_identity(
+    encoder: Encoder,
+    faces: FaceSet,
+    config: Mapping[str, Any],
+    *,
+    precision: str,
+    seed: int,
+    work: Path,
+    title: str,
+) -> list[dict[str, Any]]:
+    """Train `encoder` in place by ArcFace on `faces.subjects`; return the history, one row an epoch.
+
+    A tenth of the identities is held out: on their pictures `verification_accuracy` is measured.
+
+    Raises:
+        DataError: fewer than four people have two pictures or more.
+    """
+    known = faces.subjects >= 0
+    people, counts = faces.subjects[known].unique(return_counts=True)
+    people = people[counts >= 2]
+    if len(people) < 4:
+        raise DataError(
+            f"Expected four or more people with two pictures each to tell apart; got {len(people)}."
+        )
+    shuffled = people[torch.randperm(len(people), generator=torch.Generator().manual_seed(seed))]
+    held_out = shuffled[: max(2, round(HELD_OUT * len(people)))]
+    trained = shuffled[len(held_out) :]
+    device = pick_device()
+    rows = torch.isin(faces.subjects, trained).nonzero().squeeze(1).to(device)
+    held_rows = torch.isin(faces.subjects, held_out).nonzero().squeeze(1).to(device)
+    number_of = torch.full((int(faces.subjects.max()) + 1,), -1)
+    number_of[trained] = torch.arange(len(trained))
+    faces, number_of = faces.to(device), number_of.to(device)
+    encoder = encoder.to(device)
+    with torch.no_grad():
+        width = encoder.eval()(faces.images(rows[:1])).shape[1]
+    torch.manual_seed(derived_seed(seed, 2))
+    learner = nn.ModuleDict(
+        {"encoder": encoder, "head": ArcFace(width, len(trained), config["scale"], config["margin"])}
+    )
+    learner = learner.to(device)
+    size = min(config["batch_size"], len(rows))
+
+    def step(index: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        chosen = rows[index]
+        images = faces.images(chosen)
+        flipped = torch.rand(len(images), 1, 1, 1, generator=generator, device=device) < 0.5
+        images = torch.where(flipped, images.flip(3), images)
+        labels = number_of[faces.subjects[chosen]]
+        with autocast(encoder, device, precision):
+            features = learner["encoder"](images)
+        logits = learner["head"](features.float(), labels)
+        return functional.cross_entropy(logits, labels), {
+            "train_accuracy": (logits.argmax(1) == labels).float().mean()
+        }
+
+    def measure() -> dict[str, float]:
+        with torch.inference_mode():
+            parts = [encoder.eval()(faces.images(part)).float() for part in held_rows.split(256)]
+        generator = torch.Generator().manual_seed(seed)
+        ids = faces.subjects[held_rows].cpu()
+        return {"verification_accuracy": verification_accuracy(torch.cat(parts).cpu(), ids, generator)}
+
+    return _epochs(
+        learner, len(rows), size, config, seed, Checkpoint(work), title, step, lambda _: None, measure
+    )
+
+
+def _epochs(
+    learner: nn.Module,
+    count: int,
+    size: int,
+    config: Mapping[str, Any],
+    seed: int,
+    checkpoint: Checkpoint,
+    title: str,
+    step: Callable[[Tensor, int, torch.Generator], tuple[Tensor, dict[str, Tensor]]],
+    after: Callable[[int], None],
+    measure: Callable[[], dict[str, float]],
+) -> list[dict[str, Any]]:
+    """Run `step` over shuffled whole batches, epoch by epoch, from the last checkpoint if there is one."""
+    optimizer = adamw(learner, config["lr"], WEIGHT_DECAY)
+    device = next(learner.parameters()).device
+    per_epoch, epochs = count // size, config["epochs"]
+    history: list[dict[str, Any]] = []
+    if state := checkpoint.load():
+        learner.load_state_dict(state["learner"])
+        optimizer.load_state_dict(state["optimizer"])
+        history = state["history"]
+    with Bar(title, epochs, "epoch") as bar:
+        bar.skip(len(history))
+        for epoch in range(len(history), epochs):
+            start = time.perf_counter()
+            torch.manual_seed(derived_seed(seed, 3, epoch))
+            generator = torch.Generator(device).manual_seed(derived_seed(seed, 3, epoch))
+            order = torch.randperm(
+                count, generator=torch.Generator().manual_seed(derived_seed(seed, 4, epoch))
+            )
+            totals: dict[str, Tensor] = {}
+            learner.train()
+            for number, index in enumerate(order[: per_epoch * size].split(size), start=epoch * per_epoch):
+                set_lr(
+                    optimizer,
+                    config["lr"]
+                    * warmup_cosine(number, epochs * per_epoch, round(WARMUP * epochs * per_epoch)),
+                )
+                loss, figures = step(index.to(device), number, generator)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                after(number)
+                for name, value in {"loss": loss, **figures}.items():
+                    totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach()
+            row = {name: float(value) / per_epoch for name, value in totals.items()} | measure()
+            history.append({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - start, 3)})
+            checkpoint.save(
+                {"learner": learner.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
+            )
+            bar.advance(**row)
+    return history

@@ -1,0 +1,132 @@
+"""Score every predictor on validation and test, and raise the alarms.
+
+Reads  the manifest with AU labels, the test split's labels and AUs, card.json, and every folder under data/train,
+       data/stack and data/tta (status.json, predictions.parquet; history.json and recipe.yaml where they exist).
+Writes metrics/runs.json: one entry per predictor ("train/baseline", "tta/final", ...).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from stages.common import DATA, DEBUG, METRICS, stage
+
+if TYPE_CHECKING:
+    from fer_core.evaluation.metrics import Scores
+    from fer_core.evaluation.predictions import Truth
+
+KINDS = ("train", "stack", "tta")
+FACTS = (
+    "train_seconds",
+    "pretrain_seconds",
+    "epochs",
+    "best_epoch",
+    "parameters",
+    "converged",
+    "train_accuracy",
+    "members",
+    "views",
+    "milliseconds_per_face",
+    "fingerprint",
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@stage
+def main(
+    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/ and tta/."),
+    manifest: Path = typer.Option(DATA / "join_aus" / "manifest.parquet", help="Pictures, splits, labels."),
+    test_truth: Path = typer.Option(DATA / "ingest" / "test_truth.parquet", help="The test split's labels."),
+    test_aus: Path = typer.Option(DATA / "join_aus" / "test_aus.parquet", help="The test split's AU labels."),
+    card: Path = typer.Option(DATA / "ingest" / "card.json", help="Class names of the data set."),
+    out: Path = typer.Option(METRICS / "runs.json", help="Where the scores go."),
+    debug: bool = DEBUG,
+) -> None:
+    """Score every predictor on validation and test, and raise the alarms."""
+    from fer_core.errors import DataError
+    from fer_core.evaluation.predictions import read_truth
+    from fer_core.files import read_json, write_json
+
+    names = read_json(card)["classes"]
+    truth = read_truth(manifest, test_truth, test_aus, len(names))
+    folders = [folder for kind in KINDS for folder in sorted((data / kind).glob("[!.]*")) if folder.is_dir()]
+    if not folders:
+        raise DataError(f"Expected predictors in {data}/train, {data}/stack or {data}/tta; found none.")
+    statuses = {folder.relative_to(data).as_posix(): read_json(folder / "status.json") for folder in folders}
+    runs = {name: _entry(data / name, status, statuses, truth, names) for name, status in statuses.items()}
+    write_json(out, runs)
+    done = sum(run["state"] == "done" for run in runs.values())
+    alarmed = sum(bool(run["alarms"]) for run in runs.values())
+    print(
+        f"{done} predictors scored on {len(truth['test'].ids)} test pictures; "
+        f"{alarmed} with alarms; {len(runs) - done} not applicable or not needed"
+    )
+
+
+def _entry(
+    folder: Path,
+    status: dict[str, Any],
+    statuses: dict[str, dict[str, Any]],
+    truth: dict[str, "Truth"],
+    names: list[str],
+) -> dict[str, Any]:
+    """Score one predictor; one that was not trained keeps its reason and has no numbers."""
+    import numpy as np
+
+    from fer_core.evaluation import alarms, metrics
+    from fer_core.evaluation.predictions import align_predictions, read_table
+    from fer_core.files import read_json, read_yaml
+
+    entry: dict[str, Any] = {"state": status.get("state"), "reason": status.get("reason")}
+    entry |= {key: status.get(key) for key in FACTS} | {"validation": None, "test": None, "alarms": []}
+    if entry["state"] != "done":
+        return entry
+
+    path = folder / "predictions.parquet"
+    table = read_table(path, ["sample_id", "split", "log_probabilities"])
+    rows = {split: align_predictions(table, truth[split], len(names), str(path)) for split in truth}
+    results, au_f1 = {}, {}
+    for split, found in rows.items():
+        results[split] = metrics.scores(truth[split].labels, found.labels, len(names))
+        entry[split] = _summary(results[split])
+        entry[split]["nll"] = metrics.negative_log_likelihood(truth[split].labels, found.log_probabilities)
+        entry[split]["au_f1"] = None
+        if found.au_probabilities is not None:
+            aus = metrics.au_scores(truth[split].aus, found.au_probabilities)
+            au_f1[split] = aus.mean_f1
+            entry[split]["au_f1"] = aus.mean_f1
+            entry[split]["aus_evaluated"] = aus.evaluated
+            entry[split]["au_f1_per_unit"] = dict(zip(truth[split].au_names, aus.f1, strict=True))
+    test = results["test"]
+    entry["test"]["per_class"] = {
+        name: {"recall": test.recall[k], "f1": test.f1[k], "support": test.support[k]}
+        for k, name in enumerate(names)
+    }
+    entry["test"]["confusion"] = test.confusion
+
+    history = read_json(folder / "history.json") if (folder / "history.json").exists() else []
+    recipe = read_yaml(folder / "recipe.yaml") if (folder / "recipe.yaml").exists() else {}
+    members = {name: statuses.get(name, {}).get("converged") for name in status.get("members") or []}
+    everything = np.concatenate([found.log_probabilities for found in rows.values()])
+    entry["alarms"] = [
+        *alarms.not_a_number(history, everything),
+        *alarms.collapsed(test, len(names)),
+        *alarms.never_predicted(test, names),
+        *alarms.dead_au_head(*au_f1.values()),
+        *alarms.overfitted(status.get("train_accuracy"), results["validation"].accuracy),
+        *alarms.not_converged(status.get("converged"), members),
+        *alarms.two_corrections(recipe),
+    ]
+    return entry
+
+
+def _summary(result: "Scores") -> dict[str, Any]:
+    keys = ("accuracy", "uar", "macro_f1", "n", "classes_present")
+    return {key: getattr(result, key) for key in keys}
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,39 @@
+"""Read a data set as published and write it as one manifest.
+
+Reads  data/raw/<data>/ and the params data, limit, seed.
+Writes data/ingest/: manifest.parquet, pictures.parquet (encoded pictures in manifest order), test_truth.parquet
+       (the test split's emotion and votes, which stand nowhere else) and card.json (what the set has).
+"""
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from stages.common import DATA, DEBUG, read_params, stage
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@stage
+def main(
+    raw: Optional[Path] = typer.Option(None, help="The published files.", show_default="data/raw/<data>"),  # noqa: UP045
+    out: Path = typer.Option(DATA / "ingest", help="Folder to write."),
+    debug: bool = DEBUG,
+) -> None:
+    """Read a data set as published: manifest, pictures, locked test truth and card."""
+    from fer_core.datasets.ingest import ingest
+
+    params = read_params()
+    ingest(
+        params["data"],
+        raw or DATA / "raw" / str(params["data"]),
+        out,
+        limit=params.get("limit"),
+        seed=params["seed"],
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,77 @@
+"""The gains table on a terminal: what `python -m stages.report --print-only` (`make gains`) shows."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fer_core.evaluation import gains
+from fer_core.evaluation.table import (
+    VIEWS,
+    claim_text,
+    gain_text,
+    headline,
+    kept_text,
+    percent,
+    score_text,
+    seconds_text,
+    title_text,
+    verdict_text,
+)
+
+_PIPE_WIDTH = 120  # where there is no terminal to ask
+_STYLES = {
+    gains.HARMFUL: "bold red",
+    gains.UNCERTAIN: "dim",
+    gains.NOT_APPLICABLE: "dim",
+    gains.BELOW: "yellow",
+    gains.COMPATIBLE: "bold blue",
+    gains.ABOVE: "bold blue",
+}
+
+
+def show(rows: list[dict[str, Any]], summary: dict[str, Any], road: dict[str, Any], reports: Path) -> None:
+    """Print the headline, the table and the alarms; rich needs about 100 columns for it."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_WIDTH)
+    console.print(Text(headline(summary, road), style="bold"))
+    for note in road.get("notes") or []:
+        console.print(Text(f"{note[:1].upper()}{note[1:].rstrip('.')}.", style="italic"))
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold", collapse_padding=True)
+    table.add_column("technique", min_width=20)
+    for name in ("acc %", "UAR %", "F1 %", "gain, points [95 %]", "claim"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", min_width=16)
+    table.add_column("kept", no_wrap=True)
+    table.add_column("train s", justify="right", no_wrap=True)
+    baseline = [row for row in rows if row["technique"] == "baseline"]
+    _add(table, baseline)
+    for view, title in VIEWS.items():
+        table.add_section()
+        table.add_row(Text(title.partition(",")[0].partition(":")[0], style="bold underline"))
+        _add(table, [row for row in rows if row["view"] == view and row["technique"] != "baseline"])
+    console.print(table)
+    for predictor, alarms in {row["predictor"]: row["alarms"] for row in rows if row["alarms"]}.items():
+        console.print(Text(f"! {predictor}: {'; '.join(alarms)}", style="yellow"))
+    if any(row["kept"] is False for row in rows):
+        console.print("not kept: macro-F1 on validation fell, so the ladder goes on without that rung", style="dim")
+    console.print(f"n = {summary['n_test']} test pictures; more in {reports / 'gains.md'}", style="dim")
+
+
+def _add(table: Table, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        mark = " !" if row["alarms"] else ""
+        table.add_row(
+            Text(title_text(row) + mark),
+            percent(row["accuracy"]),
+            score_text(row, "uar"),
+            score_text(row, "macro_f1"),
+            gain_text(row),
+            claim_text(row),
+            Text(verdict_text(row), style=_STYLES.get(row["verdict"], "")),
+            kept_text(row),
+            seconds_text(row),
+        )

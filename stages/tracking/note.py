@@ -1,0 +1,67 @@
+"""What stands above the run table on MLflow's page: the headline, and the table once more as Markdown."""
+
+from typing import Any
+
+from fer_core.evaluation.table import (
+    claim_text,
+    gain_text,
+    headline,
+    kept_text,
+    percent,
+    title_text,
+    verdict_text,
+)
+from stages.tracking.inputs import Inputs, Row
+from stages.tracking.view import view_path
+
+LIMIT = 4900  # characters; servers before MLflow 3.5 or so refuse an experiment tag of more than 5,000
+_HEAD = "| | accuracy % | gain, points [95 %] | claimed | verdict | kept |"
+_RULE = "|---|---:|---:|---:|---|---|"
+
+
+def note(inputs: Inputs, experiment_id: str) -> str:
+    """Return the experiment's note: headline, phases, where the saved view is, then the rest of the table."""
+    notes = [f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in inputs.road.get("notes") or []]
+    text = "\n\n".join(
+        [
+            f"**{_headline(inputs)}**",
+            *([" ".join(notes)] if notes else []),
+            f"[The run table with the gains' columns](#{view_path(experiment_id).removeprefix('/#')}): accuracy, UAR "
+            "and macro-F1 in percent, gains and their 95 % interval in points.",
+            _table(inputs.rows),
+        ]
+    )
+    if len(text) <= LIMIT:
+        return text
+    cut = text[:LIMIT].rpartition("\n")[0]
+    return f"{cut}\n\nThe whole table is `gains.md`, an artifact of the run *Baseline*."
+
+
+def row_name(row: Row) -> str:
+    """Return a row's name: phases by number, techniques with the view that they stand in."""
+    if row["view"] == "phase" or row["technique"] == "baseline":
+        return title_text(row)
+    return f"{row['view']}: {title_text(row)}"
+
+
+def claimed(row: Row) -> str:
+    """Return the claimed range as in the report; nothing where nothing is claimed."""
+    return "" if row.get("claimed_low") is None else claim_text(row)
+
+
+def kept(row: Row) -> str:
+    """Return "yes" or "no" for a rung of the ladder."""
+    return kept_text(row)
+
+
+def _headline(inputs: Inputs) -> str:
+    text: Any = headline(inputs.summary, inputs.road).replace("->", "→")
+    return str(text[:1].upper() + text[1:])
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [_HEAD, _RULE]
+    for row in rows:
+        cells = [row_name(row), percent(row["accuracy"]), gain_text(row), claimed(row), verdict_text(row), kept(row)]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,154 @@
+"""Where MLflow's records go: a SQLite file in the repository, or the server that MLFLOW_TRACKING_URI names."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from stages.common import work_folder
+from stages.tracking.patience import OutOfPatience, Patience
+
+PATIENCE = 8.0  # seconds; with `import mlflow` and one allowance, under 15
+_LOCK_SECONDS = 120.0
+_ENVIRONMENT = {  # set before mlflow is imported; what the user has set stands
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+class TrackingError(Exception):
+    """Nothing was lost, but MLflow could not be written now; the message says why, in half a sentence."""
+
+
+def repository_root() -> Path:
+    """Return the repository whose MLflow store is written: the original one also in DVC's temporary copies."""
+    return work_folder().parent.resolve()
+
+
+def tracking_uri(root: Path) -> str:
+    """Return MLFLOW_TRACKING_URI, or the SQLite file in `root`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / 'mlflow.db').as_posix()}"
+
+
+def is_server(uri: str) -> bool:
+    """Return whether `uri` is a server that is spoken to over HTTP."""
+    return urlsplit(uri).scheme in ("http", "https")
+
+
+def shown(uri: str) -> str:
+    """Return `uri` without the credentials that it may hold."""
+    return re.sub(r"(?<=//)[^/@\s]*@", "", uri)
+
+
+def prepare_environment() -> None:
+    """Make MLflow quiet, private and quick to give up; call it before `import mlflow`."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def opened(root: Path) -> Iterator["Store"]:
+    """Yield the store, created if need be, with no other writer of this machine at work on it.
+
+    Everything that goes wrong inside comes out as TrackingError.
+    """
+    prepare_environment()
+    uri = tracking_uri(root)
+    lock = root / ".work" / "mlflow.lock"
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=_LOCK_SECONDS):
+            from mlflow import MlflowClient
+
+            yield Store(MlflowClient(uri), uri, root)
+    except Timeout:
+        raise TrackingError(f"another process has held {lock} for {_LOCK_SECONDS:.0f} s") from None
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except OutOfPatience:
+        raise TrackingError(f"{shown(uri)} is too slow to answer") from None
+    except Exception as error:
+        raise TrackingError(_told(uri, error)) from error
+
+
+class Store:
+    """MLflow's client, with one server's whims and one disk's short cuts kept in one place."""
+
+    def __init__(self, client: Any, uri: str, root: Path) -> None:
+        self.uri, self.root = uri, root
+        self._client = client
+        self._patience = Patience(PATIENCE) if is_server(uri) else None
+
+    @property
+    def page(self) -> str:
+        """The address of the MLflow UI's page: the server's own, or where `make ui` puts it."""
+        return shown(self.uri).rstrip("/") if self._patience else "http://127.0.0.1:5000"
+
+    def call(self, method: str, *args: Any, allowance: float = 0.5, **kwargs: Any) -> Any:
+        """Call a method of MlflowClient, without waiting for ever."""
+        function = getattr(self._client, method)
+        if self._patience is None:
+            return function(*args, **kwargs)
+        return self._patience.call(function, *args, allowance=allowance, **kwargs)
+
+    def create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
+        """Create an experiment whose artifacts stand in the repository, or where the server keeps them."""
+        place = None if self._patience else (self.root / "mlartifacts").as_uri()
+        kind = {
+            "mlflow.experimentKind": "custom_model_development"
+        }  # so that the page shows runs, not traces
+        return str(self.call("create_experiment", name, artifact_location=place, tags={**kind, **tags}))
+
+    def all_runs(self, experiment_id: str) -> list[Any]:
+        """Return every run of an experiment that was not deleted."""
+        runs: list[Any] = []
+        token = None
+        while True:
+            page = self.call("search_runs", [experiment_id], max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def add_file(self, run: Any, path: Path, folder: str) -> None:
+        """Store a file with a run under `folder`; weights on the same disk get a second name and take no room.
+
+        Every stage replaces its files and never writes into them, so the second name keeps what it names.
+        """
+        parts = urlsplit(run.info.artifact_uri)
+        if self._patience is not None or parts.scheme not in ("", "file"):
+            megabytes = path.stat().st_size / 1e6
+            self.call("log_artifact", run.info.run_id, str(path), folder or None, allowance=0.5 + megabytes)
+            return
+        from mlflow.utils.file_utils import local_file_uri_to_path
+
+        target = Path(local_file_uri_to_path(run.info.artifact_uri)) / folder / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        if path.suffix == ".safetensors":
+            with suppress(OSError):  # another disk, or one without links
+                os.link(path.resolve(), target)
+                return
+        shutil.copyfile(path, target)
+
+
+def _told(uri: str, error: Exception) -> str:
+    text = shown(str(error))
+    if "401" in text or "403" in text:
+        return f"{shown(uri)} refused the credentials (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
+    if re.search("refused|resolve|unreachable", text, re.IGNORECASE):
+        return f"{shown(uri)} cannot be reached"
+    if re.search("timed? ?out", text, re.IGNORECASE):
+        return f"{shown(uri)} is too slow to answer"
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return f"{shown(uri)} failed: {lines[0][:300].rstrip('. ')}"

@@ -1,0 +1,144 @@
+"""Train one run as its plan says.
+
+Reads  the plan, the manifest with AU columns, the aligned faces, the card, pretrained weights.
+Writes data/train/<run>/: weights.safetensors, recipe.yaml, history.json, predictions.parquet (validation and
+       test pictures, no labels), status.json. A run that does not apply leaves status.json alone.
+
+A run is known by its fingerprint (recipe, code, data, initial weights): an interrupted one goes on from its
+last epoch, and one that was trained before is taken from the store.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from fer_core.errors import ConfigError
+from fer_core.files import read_json, read_yaml, write_json, write_yaml
+from stages.code import code_hash
+from stages.common import DATA, DEBUG, stage
+from stages.store import Slot, file_hash, fingerprint, replace_folder
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@stage
+def main(
+    run: str = typer.Argument(help="Name of the run, e.g. baseline."),
+    plan: Path = typer.Option(..., help="The run's plan, e.g. plans/baseline.yaml."),
+    joined: Path = typer.Option(DATA / "join_aus", help="Folder with manifest.parquet and aus.json."),
+    faces: Path = DATA / "align" / "faces.npy",
+    card: Path = DATA / "ingest" / "card.json",
+    pretrained: Path = DATA / "pretrain",
+    out: Path = typer.Option(None, help="Output folder; default data/train/<run>."),
+    debug: bool = DEBUG,
+) -> None:
+    """Train one run, or say why it does not apply."""
+    out = out or DATA / "train" / run
+    planned = read_yaml(plan)
+    if not planned["applicable"]:
+        replace_folder(out)
+        write_json(out / "status.json", {"state": "not_applicable", "reason": planned["reason"]})
+        print(f"{run}: not applicable, {planned['reason']}")
+        return
+    initial = _initial_weights(planned["recipe"], pretrained)
+    used = {
+        "recipe": planned["recipe"],
+        "code": code_hash("stages.train"),
+        "manifest": file_hash(joined / "manifest.parquet"),
+        "aus": file_hash(joined / "aus.json"),
+        "faces": file_hash(faces),
+        "initial": file_hash(initial) if initial else None,
+    }
+    slot = Slot("train", fingerprint(used))
+    with slot.locked():
+        if slot.done.exists():
+            print(f"{run}: trained before with this recipe, code and data; taken from {slot.done}")
+        else:
+            _train(run, slot, joined, faces, read_json(card), planned["recipe"], initial)
+        slot.copy_to(out)
+
+
+def _initial_weights(recipe: dict[str, Any], pretrained: Path) -> Path | None:
+    from fer_core.recipe import Recipe
+
+    typed = Recipe.from_dict(recipe)
+    if typed.init == "face":
+        path = Path(str(typed.weights))
+        if not path.exists():
+            raise ConfigError(f"`weights` in params.yaml names {path}, which does not exist.")
+        return path
+    if typed.initial_weights is None:
+        return None
+    folder = pretrained / typed.backbone
+    # with ssl in the baseline itself, `identity` alone is never made: see fer_core.roadmap.pretraining_plan
+    return folder / f"{typed.initial_weights}.safetensors"
+
+
+def _train(
+    run: str, slot: Slot, joined: Path, faces: Path, card: dict, recipe: dict[str, Any], initial: Path | None
+) -> None:
+    import pandas as pd
+
+    from fer_core.evaluation.metrics import au_scores, scores
+    from fer_core.evaluation.validation import prediction_table
+    from fer_core.files import write_parquet
+    from fer_core.pretraining.weights import save_model
+    from fer_core.recipe import Recipe
+    from fer_core.training.faces import load_faces
+    from fer_core.training.loop import converged, train
+    from fer_core.training.predict import predict
+
+    typed = Recipe.from_dict(recipe)
+    manifest = pd.read_parquet(joined / "manifest.parquet")
+    names = read_json(joined / "aus.json")["names"]
+    sets = {split: load_faces(manifest, faces, [split], names) for split in ("train", "validation", "test")}
+    classes = len(card["classes"])
+    trained = train(typed, sets, classes, initial, slot.work, f"train {run}")
+    model = trained.model.float()
+    device = next(model.parameters()).device
+    with slot.finishing() as folder:
+        tables, figures = [], {}
+        for split, face_set in sets.items():
+            logs, aus = predict(model, face_set.to(device))
+            if split == "train":
+                figures["train_accuracy"] = scores(
+                    face_set.labels.numpy(), logs.argmax(1).numpy(), classes
+                ).accuracy
+                continue
+            table = prediction_table({split: (face_set.ids, logs.numpy())})
+            if aus is not None:
+                table["au_probabilities"] = list(aus.numpy())
+                if split == "validation":
+                    figures["au_f1"] = au_scores(face_set.aus.numpy(), aus.numpy()).mean_f1
+            tables.append(table)
+        write_parquet(folder / "predictions.parquet", pd.concat(tables, ignore_index=True))
+        save_model(model, folder / "weights.safetensors")
+        write_yaml(folder / "recipe.yaml", recipe)
+        write_json(folder / "history.json", trained.history)
+        status = {
+            "state": "done",
+            "reason": None,
+            "fingerprint": slot.folder.name,
+            "train_seconds": round(trained.seconds, 1),
+            "pretrain_seconds": _pretrain_seconds(initial),
+            "epochs": len(trained.history),
+            "best_epoch": trained.best_epoch,
+            "converged": converged(trained.history),
+            "parameters": sum(item.numel() for item in model.parameters()),
+            "au_f1": None,
+            **figures,
+        }
+        write_json(folder / "status.json", status)
+
+
+def _pretrain_seconds(initial: Path | None) -> float:
+    if initial is None or not (initial.parent / "status.json").exists():
+        return 0.0
+    seconds: dict[str, float] = read_json(initial.parent / "status.json").get("seconds", {})
+    return seconds.get(initial.stem, 0.0)
+
+
+if __name__ == "__main__":
+    app()
