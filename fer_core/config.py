@@ -146,6 +146,21 @@ class ProfileConfig:
 
 
 @dataclass(frozen=True)
+class RunConfig:
+    """Where a run's plan comes from: `plans`, or the folder of the rung that it builds on."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class RungConfig:
+    """What a rung of the ladder stands on, and the predictor that it offers, relative to data/."""
+
+    after: str
+    candidate: str
+
+
+@dataclass(frozen=True)
 class Params:
     """The whole of params.yaml."""
 
@@ -160,6 +175,9 @@ class Params:
     tta: TtaConfig
     roadmap: dict[str, TechniqueConfig]
     profiles: dict[str, ProfileConfig]
+    runs: dict[str, RunConfig]
+    ladder: dict[str, RungConfig]
+    backbones: list[str]
 
     @property
     def active_profile(self) -> ProfileConfig:
@@ -237,9 +255,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _type_name(hint: type) -> str:
-    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(
-        hint, hint.__name__
-    )
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, hint.__name__)
 
 
 def _check_ranges(params: Params) -> None:

@@ -8,6 +8,7 @@ and AUs are null here; they stand in files of their own that only evaluation rea
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,9 +81,7 @@ def arrow_schema(table: pd.DataFrame, stage: str) -> pa.Schema:
 def empty_columns(stage: str, rows: int) -> dict[str, pd.Series]:
     """Return the columns that `stage` owns, `rows` long and all null, with their right types."""
     types = {pa.int16(): "Int16", pa.int32(): "Int32", pa.string(): "str"}
-    return {
-        name: pd.Series([None] * rows, dtype=types.get(kind, object)) for name, kind in OWNED[stage].items()
-    }
+    return {name: pd.Series([None] * rows, dtype=types.get(kind, object)) for name, kind in OWNED[stage].items()}
 
 
 def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.DataFrame:
@@ -148,11 +147,8 @@ def read_manifest(path: Path) -> pd.DataFrame:
     Raises:
         DataError: the file does not exist or is no Parquet.
     """
-    kinds = {
-        pa.int16(): pd.Int16Dtype(),
-        pa.int32(): pd.Int32Dtype(),
-        pa.string(): pd.StringDtype(na_value=np.nan),
-    }
+    kinds: dict[pa.DataType, Any] = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype()}
+    kinds[pa.string()] = pd.StringDtype(na_value=np.nan)
     try:
         return pq.read_table(path).to_pandas(types_mapper=kinds.get)
     except FileNotFoundError:
@@ -199,15 +195,13 @@ def _check_lists(table: pd.DataFrame, column: str, width: int | None) -> None:
     width = width or len(values.iloc[0])
 
     def refuse(wrong: np.ndarray, rule: str) -> None:
-        _refuse(
-            table, column, pd.Series(wrong, index=values.index).reindex(table.index, fill_value=False), rule
-        )
+        _refuse(table, column, pd.Series(wrong, index=values.index).reindex(table.index, fill_value=False), rule)
 
     refuse(np.array([len(value) != width for value in values]), f"must have {width} numbers")
     stacked = np.stack(values.to_list()).astype(np.float64)
-    refuse(~np.isfinite(stacked).all(1), "must hold finite numbers")
+    refuse(~np.all(np.isfinite(stacked), axis=1), "must hold finite numbers")
     if column == "votes":
-        shares = (stacked >= 0).all(1) & (np.abs(stacked.sum(1) - 1) <= 1e-3)
+        shares = np.all(stacked >= 0, axis=1) & (np.abs(stacked.sum(1) - 1) <= 1e-3)
         refuse(~shares, "must not be negative and must sum to 1")
 
 

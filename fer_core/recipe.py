@@ -112,10 +112,16 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
         candidates = (getattr(typed, key), getattr(model, key), getattr(profile.train, key))
         sizes[key] = next(value for value in candidates if value is not None)
     ssl = replace(typed.ssl, epochs=typed.ssl.epochs or profile.ssl_epochs)
+    if ssl.method == "none":
+        ssl = SslConfig("none", epochs=0, lr=0.0, batch_size=0, momentum=0.0, projection=0, hidden=0)
     given = {key: getattr(typed, key) for key in asdict(typed) if key not in (*_FROM_PROFILE, "ssl")}
-    return Recipe(
-        **given, **sizes, ssl=ssl, timm=model.timm, model_args=model.args, size=profile.size, seed=seed
-    )
+    for key, used in {
+        "focal_gamma": typed.loss == "focal",
+        "cb_beta": typed.loss == "cb",
+        "mix_alpha": typed.mix != "none",
+    }.items():
+        given[key] = given[key] if used else 0.0
+    return Recipe(**given, **sizes, ssl=ssl, timm=model.timm, model_args=model.args, size=profile.size, seed=seed)
 
 
 def missing_for(recipe: Recipe, card: Mapping[str, Any]) -> str | None:

@@ -1,6 +1,6 @@
 """The roadmap as data: the baseline, every technique alone on it, and the ladder that keeps what helps.
 
-Pure functions from params, the data set's card and the wiring of dvc.yaml to plans; a plan is what one
+Pure functions from params and the data set's card to plans; a plan is what one
 training run does, or why it does nothing.
 """
 
@@ -21,30 +21,27 @@ KINDS = ("recipe", "ensemble", "tta", "temporal")
 _ALONE = {"ensemble": "stack/alone", "tta": "tta/baseline"}
 
 
-def make_road(params: Params, card: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, Any]:
+def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
     """Lay out the whole road.
 
     Args:
         params: params.yaml, checked.
         card: the data set's card (classes, what labels it has).
-        wiring: `runs` and `ladder` of dvc.yaml: run -> where its plan comes from, rung -> what it stands on.
 
     Raises:
-        ConfigError: the baseline cannot be trained on these data, or a technique has no stage in dvc.yaml.
+        ConfigError: the baseline cannot be trained on these data, or a technique has no run.
     """
     baseline = asdict(params.choices)
     recipe = resolve(baseline, params.active_profile, params.seed)
     if lack := missing_for(recipe, card):
         raise ConfigError(f"The baseline cannot be trained on data {params.data!r}: {lack}.")
     techniques = {}
-    ladder = [rung for rung in wiring["ladder"] if rung != "baseline"]
+    ladder = [rung for rung in params.ladder if rung != "baseline"]
     order = [*ladder, *(name for name in params.roadmap if name not in ladder)]
     for name in order:
         if name not in params.roadmap:
-            raise ConfigError(
-                f"dvc.yaml's ladder has the rung {name!r}, which `roadmap` in params.yaml lacks."
-            )
-        techniques[name] = _technique(name, params, card, wiring)
+            raise ConfigError(f"`ladder` in params.yaml has the rung {name!r}, which `roadmap` lacks.")
+        techniques[name] = _technique(name, params, card)
     _check_pretraining(params, techniques)
     return {
         "data": params.data,
@@ -58,26 +55,22 @@ def make_road(params: Params, card: Mapping[str, Any], wiring: Mapping[str, Any]
         "settings": asdict(params.active_profile),
         "card": {"aus": card["aus"], "identities": card["identities"], "clips": card["clips"]},
         "seed": params.seed,
-        "runs": {run: item["from"] for run, item in wiring["runs"].items()},
+        "runs": {run: item.source for run, item in params.runs.items()},
     }
 
 
-def _technique(
-    name: str, params: Params, card: Mapping[str, Any], wiring: Mapping[str, Any]
-) -> dict[str, Any]:
+def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
     config: TechniqueConfig = params.roadmap[name]
     if config.kind not in KINDS:
-        raise ConfigError(
-            f"Expected `roadmap.{name}.kind` to be one of {', '.join(KINDS)}; got {config.kind!r}."
-        )
+        raise ConfigError(f"Expected `roadmap.{name}.kind` to be one of {', '.join(KINDS)}; got {config.kind!r}.")
     alone = _ALONE.get(config.kind)
     if config.kind == "recipe":
         if not config.set:
             raise ConfigError(f"`roadmap.{name}.set` is empty: a technique must change the recipe.")
         alone = f"train/alone-{name}"
-        if f"alone-{name}" not in wiring["runs"]:
+        if f"alone-{name}" not in params.runs:
             raise ConfigError(
-                f"`roadmap.{name}` has no stage: add `alone-{name}: {{from: plans}}` to runs in dvc.yaml."
+                f"`roadmap.{name}` has no run: add `alone-{name}: {{source: plans}}` to `runs` in params.yaml."
             )
     changed = merged(asdict(params.choices), config.set)
     recipe = resolve(changed, params.active_profile, params.seed)
@@ -93,13 +86,11 @@ def _technique(
         "reason": reason,
         "alone": alone,
         "reference_alone": "train/baseline",
-        "candidate": wiring["ladder"].get(name, {}).get("candidate"),
+        "candidate": params.ladder[name].candidate if name in params.ladder else None,
     }
 
 
-def _why_not(
-    name: str, config: TechniqueConfig, params: Params, recipe: Recipe, card: Mapping[str, Any]
-) -> str | None:
+def _why_not(name: str, config: TechniqueConfig, params: Params, recipe: Recipe, card: Mapping[str, Any]) -> str | None:
     wanted = params.active_profile.techniques
     if not config.enabled:
         return "switched off in params.yaml"
@@ -130,9 +121,7 @@ def _check_pretraining(params: Params, techniques: Mapping[str, Any]) -> None:
             )
 
 
-def _plan(
-    run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason: str | None
-) -> dict[str, Any]:
+def _plan(run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
     if reason:
         return {"run": run, "applicable": False, "reason": reason, "recipe": None}
     profile = build(ProfileConfig, road["settings"], "settings")
@@ -143,10 +132,8 @@ def _plan(
     return {"run": run, "applicable": True, "reason": None, "recipe": recipe.to_dict()}
 
 
-def plans_from(
-    source: str, road: Mapping[str, Any], choices: Mapping[str, Any], **kept: bool
-) -> dict[str, Any]:
-    """Plan every run that dvc.yaml says builds on `source`, given the recipe's `choices` there.
+def plans_from(source: str, road: Mapping[str, Any], choices: Mapping[str, Any], **kept: bool) -> dict[str, Any]:
+    """Plan every run that builds on `source`, given the recipe's `choices` there.
 
     Args:
         source: `plans` or `data/select/<rung>`.
@@ -167,9 +154,7 @@ def plans_from(
             plans[run] = _plan(run, choices, road, None)
         elif group in ("alone", "ladder"):
             if name not in techniques:
-                raise ConfigError(
-                    f"dvc.yaml has the run {run!r}, but `roadmap` in params.yaml has no {name!r}."
-                )
+                raise ConfigError(f"`runs` in params.yaml has {run!r}, but `roadmap` has no {name!r}.")
             technique = techniques[name]
             plans[run] = _plan(run, merged(choices, technique["set"]), road, technique["reason"])
         else:
@@ -181,9 +166,7 @@ def _member_plan(
     run: str, group: str, name: str, road: Mapping[str, Any], choices: Mapping[str, Any], ensemble: bool
 ) -> dict[str, Any]:
     if name not in road["members"]:
-        raise ConfigError(
-            f"dvc.yaml has the run {run!r}, but `stack.members` in params.yaml has no {name!r}."
-        )
+        raise ConfigError(f"`runs` in params.yaml has {run!r}, but `stack.members` has no {name!r}.")
     change, reason = road["members"][name], None
     if change is None:
         reason, change = f"not in the {road['profile']} profile", {}
@@ -221,9 +204,7 @@ def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[s
         )
     stacked = any(t["kind"] == "ensemble" for t in techniques)
     members = [change for change in road["members"].values() if change is not None] if stacked else []
-    used = {
-        recipe.backbone for recipe in (*recipes, *(_resolved(change, profile, road) for change in members))
-    }
+    used = {recipe.backbone for recipe in (*recipes, *(_resolved(change, profile, road) for change in members))}
     wants_identity = any(recipe.init == "identity" for recipe in recipes)
     kinds = ["ssl"] if methods else []
     if wants_identity and recipes[0].ssl.method == "none":

@@ -102,8 +102,7 @@ def _entry(
             entry[split]["au_f1_per_unit"] = dict(zip(truth[split].au_names, aus.f1, strict=True))
     test = results["test"]
     entry["test"]["per_class"] = {
-        name: {"recall": test.recall[k], "f1": test.f1[k], "support": test.support[k]}
-        for k, name in enumerate(names)
+        name: {"recall": test.recall[k], "f1": test.f1[k], "support": test.support[k]} for k, name in enumerate(names)
     }
     entry["test"]["confusion"] = test.confusion
 

@@ -1,8 +1,9 @@
 """Read a data set as published and write it as one manifest.
 
 Reads  data/raw/<data>/ and the params data, limit, seed.
-Writes data/ingest/: manifest.parquet, pictures.parquet (encoded pictures in manifest order), test_truth.parquet
-       (the test split's emotion and votes, which stand nowhere else) and card.json (what the set has).
+Writes data/ingest/: manifest.parquet, pictures.parquet (encoded pictures in manifest order),
+       test_truth.parquet (the test split's emotion and votes, which stand nowhere else) and card.json
+       (what the set has: classes, counts, votes, AUs, identities, landmarks).
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Resolve the baseline and every technique into one plan a run.
 
-Reads  params.yaml, the wiring (`vars`) of dvc.yaml, the data set's card.
+Reads  params.yaml, the data set's card.
 Writes plans/: road.yaml (the whole road), <run>.yaml for every run known beforehand,
        pretrain/<backbone>.yaml, and state.yaml, on which the ladder stands.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from fer_core.config import load_params
-from fer_core.files import read_json, read_yaml, write_yaml
+from fer_core.files import read_json, write_yaml
 from fer_core.roadmap import make_road, plans_from, pretraining_plan
 from stages.common import DATA, DEBUG, PLANS, read_params, stage
 from stages.store import replace_folder
@@ -23,23 +23,19 @@ app = typer.Typer(add_completion=False)
 @stage
 def main(
     params: Path = Path("params.yaml"),
-    wiring: Path = Path("dvc.yaml"),
     card: Path = DATA / "ingest" / "card.json",
     out: Path = PLANS,
     debug: bool = DEBUG,
 ) -> None:
     """Write one plan for every run, or the reason why it does not apply to these data."""
     loaded = load_params(read_params(params))
-    variables: dict = {}
-    for item in read_yaml(wiring)["vars"]:
-        variables |= item
-    road = make_road(loaded, read_json(card), variables)
+    road = make_road(loaded, read_json(card))
     replace_folder(out)
     write_yaml(out / "road.yaml", road)
     plans = plans_from("plans", road, road["baseline"])
     for run, plan in plans.items():
         write_yaml(out / f"{run}.yaml", plan)
-    for backbone in variables["backbones"]:
+    for backbone in loaded.backbones:
         plan = pretraining_plan(backbone, road, asdict(loaded.identity))
         write_yaml(out / "pretrain" / f"{backbone}.yaml", plan)
     write_yaml(

@@ -86,7 +86,7 @@ def _pretrain(
     else:
         history = pretrain_identity(encoder, pictures, planned["identity"], title=title, **common)
     with slot.finishing() as folder:
-        save_backbone(encoder.model.backbone, folder / "weights.safetensors")
+        save_backbone(encoder.backbone, folder / "weights.safetensors")
         write_json(folder / "history.json", history)
 
 

@@ -48,24 +48,20 @@ def main(
         show(read_json(metrics / "gains.json"), read_json(metrics / "summary.json"), road, reports)
         return
 
-    from fer_core.evaluation.gains import BASELINE, gain_rows, standing
+    from fer_core.evaluation.gains import BASELINE, gain_rows, rungs_of, standing
     from fer_core.evaluation.predictions import read_truth
-    from fer_core.evaluation.table import head_notes, headline, markdown, summarise
+    from fer_core.evaluation.table import data_notes, head_notes, headline, markdown, summarise
     from fer_core.files import write_json, write_text
 
     card, runs = read_json(card_file), read_json(metrics / "runs.json")
-    states = {
-        name: read_yaml(data / "select" / name / "state.yaml")
-        for name, plan in road["techniques"].items()
-        if plan.get("phase") is not None
-    }
+    states = {name: read_yaml(data / "select" / name / "state.yaml") for name in rungs_of(road)}
     truth = read_truth(manifest, test_truth, test_aus, len(card["classes"]))["test"]
     judge = _judge(data, runs, truth, len(card["classes"]), resamples, seed)
     rows = gain_rows(road, states, runs, judge.compare, judge.score)
     final = standing(road, states)
     summary = summarise(rows, final, judge.compare, judge.score)
     notes = head_notes(road, card, runs[BASELINE], truth.clusters is not None, truth.dropped, resamples)
-    _draw(reports, data, rows, runs, headline(summary, road), final, card["classes"])
+    _draw(reports, data, rows, runs, headline(summary, road), final, card["classes"], data_notes(road, card))
     write_text(reports / "gains.md", markdown(rows, summary, road, notes))
     write_json(metrics / "gains.json", rows)
     write_json(metrics / "summary.json", summary)
@@ -106,6 +102,7 @@ def _draw(
     title: str,
     final: str,
     classes: list[str],
+    data_notes: list[str],
 ) -> None:
     from fer_core.evaluation.gains import BASELINE
     from fer_core.evaluation.plots.confusion import draw_confusion
@@ -113,12 +110,13 @@ def _draw(
     from fer_core.evaluation.plots.ladder import draw_ladder
     from fer_core.files import read_json
 
-    draw_ladder(reports / "ladder.png", rows, title)
+    draw_ladder(reports / "ladder.png", rows, title, data_notes)
     for name, predictor in (("baseline", BASELINE), ("final", final)):
         test = runs[predictor]["test"]
         heading = f"{name.capitalize()} ({predictor}): accuracy {100 * test['accuracy']:.1f} %"
         draw_confusion(reports / "confusion" / f"{name}.png", test["confusion"], classes, heading)
     trained = [name for name, run in runs.items() if run["state"] == "done" and name.startswith("train/")]
+    trained.sort(key=lambda name: name != BASELINE)
     histories = {
         name.removeprefix("train/"): read_json(data / name / "history.json")
         for name in trained

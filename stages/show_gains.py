@@ -11,6 +11,7 @@ from fer_core.evaluation import gains
 from fer_core.evaluation.table import (
     VIEWS,
     claim_text,
+    data_notes,
     gain_text,
     headline,
     kept_text,
@@ -18,17 +19,17 @@ from fer_core.evaluation.table import (
     score_text,
     seconds_text,
     title_text,
-    verdict_text,
 )
 
 _PIPE_WIDTH = 120  # where there is no terminal to ask
-_STYLES = {
-    gains.HARMFUL: "bold red",
-    gains.UNCERTAIN: "dim",
-    gains.NOT_APPLICABLE: "dim",
-    gains.BELOW: "yellow",
-    gains.COMPATIBLE: "bold blue",
-    gains.ABOVE: "bold blue",
+_SHORT = {  # verdict -> what fits into 100 columns, style
+    gains.REFERENCE: ("reference", ""),
+    gains.HARMFUL: ("harmful", "bold red"),
+    gains.UNCERTAIN: ("not distinguishable", "dim"),
+    gains.NOT_APPLICABLE: ("n/a", "dim"),
+    gains.BELOW: ("below the claim", "yellow"),
+    gains.COMPATIBLE: ("fits the claim", "bold blue"),
+    gains.ABOVE: ("above the claim", "bold blue"),
 }
 
 
@@ -38,8 +39,8 @@ def show(rows: list[dict[str, Any]], summary: dict[str, Any], road: dict[str, An
     if not console.is_terminal:
         console = Console(width=_PIPE_WIDTH)
     console.print(Text(headline(summary, road), style="bold"))
-    for note in road.get("notes") or []:
-        console.print(Text(f"{note[:1].upper()}{note[1:].rstrip('.')}.", style="italic"))
+    for note in data_notes(road, {}):
+        console.print(Text(note, style="italic"))
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("technique", min_width=20)
     for name in ("acc %", "UAR %", "F1 %", "gain, points [95 %]", "claim"):
@@ -64,6 +65,7 @@ def show(rows: list[dict[str, Any]], summary: dict[str, Any], road: dict[str, An
 def _add(table: Table, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         mark = " !" if row["alarms"] else ""
+        verdict, style = _SHORT[row["verdict"]]
         table.add_row(
             Text(title_text(row) + mark),
             percent(row["accuracy"]),
@@ -71,7 +73,7 @@ def _add(table: Table, rows: list[dict[str, Any]]) -> None:
             score_text(row, "macro_f1"),
             gain_text(row),
             claim_text(row),
-            Text(verdict_text(row), style=_STYLES.get(row["verdict"], "")),
+            Text(f"{verdict}: {row['reason']}" if row["reason"] else verdict, style=style),
             kept_text(row),
             seconds_text(row),
         )

@@ -84,7 +84,7 @@ def _train(
     from fer_core.evaluation.metrics import au_scores, scores
     from fer_core.evaluation.validation import prediction_table
     from fer_core.files import write_parquet
-    from fer_core.pretraining.weights import save_model
+    from fer_core.pretraining.weights import save_backbone
     from fer_core.recipe import Recipe
     from fer_core.training.faces import load_faces
     from fer_core.training.loop import converged, train
@@ -114,7 +114,7 @@ def _train(
                     figures["au_f1"] = au_scores(face_set.aus.numpy(), aus.numpy()).mean_f1
             tables.append(table)
         write_parquet(folder / "predictions.parquet", pd.concat(tables, ignore_index=True))
-        save_model(model, folder / "weights.safetensors")
+        save_backbone(model, folder / "weights.safetensors")
         write_yaml(folder / "recipe.yaml", recipe)
         write_json(folder / "history.json", trained.history)
         status = {

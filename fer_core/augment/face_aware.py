@@ -5,8 +5,9 @@
 3. Occlusion: a rectangle of one tone (a hand, hair, a scarf), clipped to the free part.
 4. Erasing (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020): a rectangle of grey noise, clipped likewise.
 
-The free part is what no protected region of `fer_core.augment.regions` covers. A face whose AUs are not annotated keeps all its
-regions, so only forehead, hair and background change there; a face without landmarks uses a template's.
+The free part is what no protected region of `fer_core.augment.regions` covers. A face whose AUs are not
+annotated keeps all its regions, so only forehead, hair and background change there; a face without landmarks
+uses a template's.
 """
 
 import math
@@ -71,7 +72,6 @@ def coarse_noise(batch: Batch, size: tuple[int, int], generator: torch.Generator
     """Draw grey noise of `GRAIN` x `GRAIN` tiles for every sample, (B, 1, H, W) in 0..1."""
     tiles = uniform(batch, GRAIN * GRAIN, generator).abs().reshape(-1, 1, GRAIN, GRAIN)
     rows, columns = (
-        functional.one_hot(torch.arange(side, device=tiles.device) * GRAIN // side, GRAIN).to(tiles)
-        for side in size
+        functional.one_hot(torch.arange(side, device=tiles.device) * GRAIN // side, GRAIN).to(tiles) for side in size
     )
     return rows @ tiles @ columns.T  # each pixel picks its tile; an index would cost five times as much

@@ -32,9 +32,7 @@ def mixup(images: Tensor, targets: Tensor, aus: Tensor, alpha: float, generator:
     return blend(images), blend(targets), blend(aus)
 
 
-def _unchanged(
-    images: Tensor, targets: Tensor, aus: Tensor, alpha: float, generator: torch.Generator
-) -> Mixed:
+def _unchanged(images: Tensor, targets: Tensor, aus: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
     return images, targets, aus
 
 
@@ -44,9 +42,7 @@ MIXES: dict[str, Callable[[Tensor, Tensor, Tensor, float, torch.Generator], Mixe
 }
 
 
-def mix(
-    name: str, images: Tensor, targets: Tensor, aus: Tensor, *, alpha: float, generator: torch.Generator
-) -> Mixed:
+def mix(name: str, images: Tensor, targets: Tensor, aus: Tensor, *, alpha: float, generator: torch.Generator) -> Mixed:
     """Return mixed (images, targets, aus); the given tensors are not changed.
 
     Args:

@@ -1,9 +1,9 @@
 """Where on a face each Action Unit shows, as boxes relative to the five landmarks.
 
 A box stands in face coordinates: the origin between the eyes, x along the eye line in units of the distance
-between the eyes, y towards the mouth's middle in units of that distance. So the eyes are at (∓0.5, 0), the mouth's middle
-at (0, 1) and, in a frontal face, the nose tip near (0, 0.5). The regions follow the muscles of FACS (Ekman &
-Friesen 1978); the boxes are generous, because what they leave out may be painted over.
+between the eyes, y towards the mouth's middle in units of that distance. So the eyes are at (∓0.5, 0), the
+mouth's middle at (0, 1) and, in a frontal face, the nose tip near (0, 0.5). The regions follow the muscles of
+FACS (Ekman & Friesen 1978); the boxes are generous, because what they leave out may be painted over.
 """
 
 import torch

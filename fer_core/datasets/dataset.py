@@ -80,9 +80,9 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
     crossing = rows.dropna(subset=["subject"]).groupby("subject")["split"].nunique().gt(1).sum()
     if crossing:
         notes.append(f"{crossing} subjects stand in more than one split: test results may flatter")
-    dropped = int(rows["drop_reason"].notna().sum())
-    if dropped:
-        notes.append(f"{dropped} of {len(rows)} pictures were dropped while reading; each row says why")
+    lost = int((rows["drop_reason"].notna() & (rows["emotion"].notna() | (rows["split"] == "pool"))).sum())
+    if lost:
+        notes.append(f"{lost} of {len(rows)} pictures are missing or could not be read")
     return {
         "data": data,
         "title": dataset.title,

@@ -61,8 +61,7 @@ def read_rows(path: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
             raise DataError(f"{path}, line {row.line}: expected {expected}; got {row.emotion!r}.")
         if row.usage not in SPLIT_OF_USAGE:
             raise DataError(
-                f"{path}, line {row.line}: expected a Usage of {', '.join(SPLIT_OF_USAGE)}; "
-                f"got {row.usage!r}."
+                f"{path}, line {row.line}: expected a Usage of {', '.join(SPLIT_OF_USAGE)}; got {row.usage!r}."
             )
         emotions.append(int(row.emotion))
         usages.append(row.usage)
@@ -91,9 +90,7 @@ def repeated(rows: pd.DataFrame) -> list[str]:
     usable = rows[rows["drop_reason"].isna()]
     test = usable["split"] == "test"
     count = int(usable.loc[test, "hash"].isin(usable.loc[~test, "hash"]).sum())
-    return (
-        [f"{count} of {int(test.sum())} test pictures stand in train or validation as well"] if count else []
-    )
+    return [f"{count} of {int(test.sum())} test pictures stand in train or validation as well"] if count else []
 
 
 def read_pictures(path: Path, rows: pd.DataFrame) -> Iterator[tuple[str, bytes | None]]:

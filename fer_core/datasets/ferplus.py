@@ -1,7 +1,7 @@
 """FERPlus: FER2013's pictures with ten people's votes over eight emotions.
 
-Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution",
-ICMI 2016. `fer2013new.csv` aligns row by row with `fer2013.csv`.
+Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
+Distribution", ICMI 2016. `fer2013new.csv` aligns row by row with `fer2013.csv`.
 
 The emotion follows the paper's majority voting as its authors' code does it: votes that a column got from one
 person only are taken out as outliers, then the column with *more than half* of what is left wins. A row whose
@@ -76,9 +76,7 @@ def read_counts(path: Path) -> tuple[list[str], np.ndarray]:
     wanted = ["usage", *(name.lower() for name in VOTES)]
     missing = [name for name in wanted if name not in header]
     if missing:
-        raise DataError(
-            f"{path}, line 1: expected the columns Usage, {', '.join(VOTES)}; {missing[0]} is missing."
-        )
+        raise DataError(f"{path}, line 1: expected the columns Usage, {', '.join(VOTES)}; {missing[0]} is missing.")
     at = [header.index(name) for name in wanted]
     usages: list[str] = []
     counts: list[list[int]] = []

@@ -32,7 +32,7 @@ def split_truth(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Take the test split's emotion and votes out of the rows.
 
     Returns:
-        The rows with nulls there, and the table (sample_id, emotion, votes) of test rows that have an emotion.
+        The rows with nulls there, and the table (sample_id, emotion, votes) of labelled test rows.
     """
     test = rows["split"] == "test"
     truth = rows.loc[test & rows["emotion"].notna(), ["sample_id", "emotion", "votes"]].reset_index(drop=True)
@@ -49,9 +49,7 @@ def ingest(data: str, folder: Path, out: Path, limit: int | None, seed: int) -> 
     rows = dataset.rows.copy()
     new = rows["sample_id"].isin(lost) & rows["drop_reason"].isna()
     rows["drop_reason"] = rows["drop_reason"].astype(object).mask(new, UNREADABLE)
-    dataset = check(
-        Dataset(rows, dataset.pictures, dataset.title, dataset.labels, dataset.aus, dataset.notes)
-    )
+    dataset = check(Dataset(rows, dataset.pictures, dataset.title, dataset.labels, dataset.aus, dataset.notes))
 
     open_rows, truth = split_truth(rows)
     write_manifest(out / "manifest.parquet", open_rows, "ingest", classes=len(dataset.labels.classes))

@@ -50,8 +50,7 @@ def limit_rows(rows: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame
     sizes = np.array([len(members) for members in cells.values()], dtype=np.int64)
     if limit < len(cells):
         raise ConfigError(
-            f"Expected `limit` to be at least {len(cells)}, one picture of every class in every split; "
-            f"got {limit}."
+            f"Expected `limit` to be at least {len(cells)}, one picture of every class in every split; got {limit}."
         )
     generator = np.random.default_rng(seed)
     positions = np.flatnonzero(known)

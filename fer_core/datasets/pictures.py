@@ -26,7 +26,7 @@ def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[s
 
     All come from one folder and are all originals or all `_aligned`, because landmarks are in pixels of the
     originals. The place with the most of the wanted pictures wins; of equals, originals where
-    `originals_first`, aligned ones otherwise (without landmarks nothing here could crop a face out of an original).
+    `originals_first`, else aligned ones (without landmarks nothing here could crop a face out of an original).
 
     Args:
         folder: the data set's folder.
@@ -47,9 +47,7 @@ def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[s
             continue
         files = [path for path in place.iterdir() if path.suffix.lower() in _ENDINGS]
         for aligned in (False, True):
-            found = {
-                picture_key(path.name): path for path in files if path.stem.endswith("_aligned") == aligned
-            }
+            found = {picture_key(path.name): path for path in files if path.stem.endswith("_aligned") == aligned}
             found = {key: path for key, path in found.items() if key in keys}
             is_crop = aligned or place.name == "aligned"
             score = (len(found), is_crop != originals_first)
@@ -57,8 +55,8 @@ def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[s
                 best = (*score, found, is_crop)
     if best is None:
         raise DataError(
-            f"{folder} holds labels but none of their pictures; expected {wanted[0]}.jpg and the others there or "
-            f"in {', '.join(name + '/' for name in FOLDERS[1:])}."
+            f"{folder} holds labels but none of their pictures; expected {wanted[0]}.jpg and the others "
+            f"there or in {', '.join(name + '/' for name in FOLDERS[1:])}."
         )
     return best[2], best[3]
 

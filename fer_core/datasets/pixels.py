@@ -36,18 +36,14 @@ def stream(path: Path) -> Iterator[PixelRow]:
             header = [name.strip() for name in next(reader, [])]
             missing = [name for name in _COLUMNS if name not in header]
             if missing:
-                raise DataError(
-                    f"{path}, line 1: expected the columns {', '.join(_COLUMNS)}; {missing[0]} is missing."
-                )
+                raise DataError(f"{path}, line 1: expected the columns {', '.join(_COLUMNS)}; {missing[0]} is missing.")
             at = [header.index(name) for name in _COLUMNS]
             for fields in reader:
                 if not fields:
                     continue
                 if len(fields) <= max(at):
                     shown = ",".join(fields)[:60]
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: expected {len(header)} fields; got {shown!r}."
-                    )
+                    raise DataError(f"{path}, line {reader.line_num}: expected {len(header)} fields; got {shown!r}.")
                 emotion, pixels, usage = (fields[k].strip() for k in at)
                 yield PixelRow(reader.line_num, emotion, pixels, usage)
         except (UnicodeDecodeError, csv.Error) as error:

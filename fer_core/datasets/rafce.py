@@ -61,7 +61,7 @@ def read(
         notes: sentences for the table's head.
 
     Raises:
-        DataError: a file is missing, a line does not parse (file, line, text), or files contradict each other.
+        DataError: a file is missing, a line does not parse (file, line, text), files contradict each other.
     """
     require_files(folder, (EMOTION, PARTITION), " and the pictures NNNN.jpg (there or in original/)")
     emotion = read_values(folder / EMOTION, _class_index, f"a class index from 0 to {len(RAFCE.classes) - 1}")
@@ -167,9 +167,7 @@ def _same_pictures(folder: Path, emotion: dict[str, int], split: dict[str, str])
     for have, lack, where in ((emotion, split, PARTITION), (split, emotion, EMOTION)):
         absent = [key for key in have if key not in lack]
         if absent:
-            raise DataError(
-                f"{folder / where} has no line for picture {absent[0]} ({len(absent)} pictures like it)."
-            )
+            raise DataError(f"{folder / where} has no line for picture {absent[0]} ({len(absent)} pictures like it).")
 
 
 def _notes_on_files(

@@ -1,4 +1,4 @@
-"""Encoded pictures in one Parquet file, read and written in small pieces: (sample_id, bytes), null where lost."""
+"""Encoded pictures in one Parquet file, written and read in small pieces; bytes are null where lost."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,9 +36,7 @@ def write_pictures(path: Path, dataset: Dataset, title: str = "ingest") -> list[
     ):
         for sample, data in dataset.pictures():
             if done + len(group) >= len(expected) or sample != expected[done + len(group)]:
-                raise DataError(
-                    f"Picture {sample} does not stand where the rows have it (row {done + len(group)})."
-                )
+                raise DataError(f"Picture {sample} does not stand where the rows have it (row {done + len(group)}).")
             group.append((sample, data))
             lost += [sample] if data is None else []
             if len(group) == ROWS_PER_GROUP:

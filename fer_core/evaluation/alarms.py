@@ -14,7 +14,7 @@ from fer_core.evaluation.metrics import Scores
 
 GAP_POINTS = 25.0  # train minus validation accuracy above which a run is said to overfit
 _NAMES_SHOWN = 3
-_REWEIGHTING_LOSSES = ("cb", "class_balanced")
+_REWEIGHTING_LOSSES, _REWEIGHTING_SAMPLERS = ("cb",), ("weighted",)
 
 
 def collapsed(result: Scores, classes: int) -> list[str]:
@@ -66,11 +66,11 @@ def overfitted(train_accuracy: float | None, validation_accuracy: float | None) 
 
 
 def not_converged(converged: bool | None, members: Mapping[str, bool | None] | None = None) -> list[str]:
-    """Tell a run, or members of an ensemble, that still improved at the last epoch."""
-    if converged is False:
-        return ["not converged"]
+    """Tell a run, or members of an ensemble (predictor -> converged), that still improved at the last epoch."""
     waiting = [name.removeprefix("train/") for name, state in (members or {}).items() if state is False]
-    return [f"members not converged: {', '.join(waiting)}"] if waiting else []
+    if waiting:
+        return [f"not converged: {', '.join(waiting)}"]
+    return ["not converged"] if converged is False else []
 
 
 def not_a_number(history: Sequence[Mapping[str, Any]], log_probabilities: npt.ArrayLike) -> list[str]:
@@ -89,16 +89,11 @@ def not_a_number(history: Sequence[Mapping[str, Any]], log_probabilities: npt.Ar
 
 def two_corrections(recipe: Mapping[str, Any]) -> list[str]:
     """Tell a recipe that corrects the class imbalance twice, by sampling and by weighting the loss."""
-    loss, sampler = _name(recipe.get("loss")), _name(recipe.get("sampler"))
-    if sampler in ("", "none") or loss not in _REWEIGHTING_LOSSES:
+    loss, sampler = recipe.get("loss"), recipe.get("sampler")
+    if sampler not in _REWEIGHTING_SAMPLERS or loss not in _REWEIGHTING_LOSSES:
         return []
     return [f"two imbalance corrections at once: sampler {sampler} and loss {loss}"]
 
 
 def _is_nan(epoch: Mapping[str, Any], key: str) -> bool:
     return key in epoch and (epoch[key] is None or not np.isfinite(epoch[key]))
-
-
-def _name(choice: Any) -> str:
-    """Return the name of a choice that is a plain name, or a mapping with a `name`."""
-    return str(choice.get("name") if isinstance(choice, Mapping) else choice or "")

@@ -3,9 +3,9 @@
 Pure: the road (what was planned), the ladder's states (what was kept), the runs (scores) and a way to compare two
 predictors come in, a list of plain dictionaries goes out. Scores are fractions, gains and claims are points.
 
-A row's `train_seconds` are what it cost *beyond its reference*: the training of the predictor and of its members, less
-what the reference needed as well. So test-time augmentation costs no training, and an ensemble costs its new members.
-A phase costs the sum of its rungs, kept or not.
+A row's `train_seconds` are what it cost *beyond its reference*: the training of the predictor or of its members, each
+recipe once, less what the reference is made of as well. So test-time augmentation costs no training, and an ensemble
+costs its new members. A phase costs the sum of its rungs, kept or not.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -61,7 +61,7 @@ def gain_rows(
 
     Args:
         road: plans/road.yaml.
-        states: rung -> its state.yaml, one for every technique of a phase.
+        states: rung -> its state.yaml.
         runs: metrics/runs.json.
         compare: (candidate, reference) -> Comparison on the test pictures.
         score: (predictor, metric) -> the score with its interval.
@@ -70,7 +70,7 @@ def gain_rows(
     """
     if runs.get(BASELINE, {}).get("state") != "done":
         raise DataError(f"{BASELINE} has no predictions; every gain is measured against it.")
-    rungs = {name: plan for name, plan in road["techniques"].items() if plan.get("phase") is not None}
+    rungs = rungs_of(road)
     for name in rungs:
         if name not in states:
             raise DataError(f"The rung {name} has no state; its select stage has not run.")
@@ -81,9 +81,14 @@ def gain_rows(
     return [baseline, *_phases(table, road, rungs, states, ladder), *alone, *ladder]
 
 
+def rungs_of(road: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the techniques that stand on the ladder, in its order: those that have a candidate."""
+    return {name: plan for name, plan in road["techniques"].items() if plan.get("candidate")}
+
+
 def standing(road: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the predictor that stands after the last rung."""
-    rungs = [name for name, plan in road["techniques"].items() if plan.get("phase") is not None]
+    rungs = list(rungs_of(road))
     return str(states[rungs[-1]]["current"]) if rungs else BASELINE
 
 
@@ -133,7 +138,8 @@ class _Table:
         return {key: (row | extra)[key] for key in KEYS}
 
     def _scores(self, predictor: str) -> Row:
-        run, found = self.runs[predictor], {}
+        run = self.runs[predictor]
+        found: Row = {}
         for metric in ("accuracy", "uar", "macro_f1"):
             value = self.score(predictor, metric)
             found |= {metric: value.value, f"{metric}_low": value.low, f"{metric}_high": value.high}
@@ -152,20 +158,21 @@ class _Table:
         return row
 
     def _costs(self, predictor: str, reference: str | None) -> Row:
-        new = self._needed(predictor) - (self._needed(reference) if reference else set())
-        row: Row = {
-            key: sum(self.runs[name].get(key) or 0.0 for name in sorted(new))
-            for key in ("train_seconds", "pretrain_seconds")
-        }
+        known = self._trained(reference) if reference else {}
+        new = [run for key, run in self._trained(predictor).items() if key not in known]
+        row: Row = {key: sum(run.get(key) or 0.0 for run in new) for key in ("train_seconds", "pretrain_seconds")}
         run = self.runs[predictor]
         return row | {key: run.get(key) for key in ("epochs", "parameters", "converged")}
 
-    def _needed(self, predictor: str) -> set[str]:
-        """Return the predictor and, recursively, the members that it is made of."""
-        run = self.runs.get(predictor)
-        if run is None:
-            return set()
-        return {predictor}.union(*(self._needed(member) for member in run.get("members") or []))
+    def _trained(self, predictor: str) -> dict[str, Mapping[str, Any]]:
+        """Return the training runs that a predictor is made of, by fingerprint: equal recipes are trained once."""
+        run = self.runs.get(predictor, {})
+        if not run.get("members"):
+            return {run.get("fingerprint") or predictor: run}
+        found: dict[str, Mapping[str, Any]] = {}
+        for member in run["members"]:
+            found |= self._trained(member)
+        return found
 
 
 def _alone(table: _Table, name: str, plan: Mapping[str, Any]) -> Row:
@@ -188,7 +195,7 @@ def _rung(table: _Table, name: str, plan: Mapping[str, Any], state: Mapping[str,
         name,
         plan["title"],
         "ladder",
-        plan["phase"],
+        plan.get("phase"),
         state.get("candidate"),
         state["reference"],
         plan.get("claimed"),
@@ -208,7 +215,7 @@ def _phases(
     rows, reference = [], BASELINE
     for key, phase in road["phases"].items():
         number = int(key)
-        names = [name for name, plan in rungs.items() if plan["phase"] == number]
+        names = [name for name, plan in rungs.items() if plan.get("phase") == number]
         parts = [row for row in ladder if row["phase"] == number]
         current = str(states[names[-1]]["current"]) if names else reference
         reason = None
@@ -228,22 +235,13 @@ def _phases(
     return rows
 
 
-_SCORES = ("accuracy", "uar", "macro_f1", "n_test", "classes_present", "nll", "au_f1")
-_SCORES += ("accuracy_low", "accuracy_high", "uar_low", "uar_high", "macro_f1_low", "macro_f1_high")
-_SCORES += ("accuracy_validation", "macro_f1_validation")
-_GAINS = ("gain", "gain_low", "gain_high", "p_value", "uar_gain", "uar_gain_low", "uar_gain_high")
-_GAINS += ("macro_f1_gain", "macro_f1_gain_low", "macro_f1_gain_high")
-_COSTS = ("train_seconds", "pretrain_seconds", "epochs", "parameters", "converged")
-_FIRST = ("technique", "view", "phase", "accuracy", "uar", "macro_f1", "gain", "gain_low", "gain_high")
-_FIRST += (
-    "claimed_low",
-    "claimed_high",
-    "reference",
-    "p_value",
-    "verdict",
-    "kept",
-    "train_seconds",
-    "n_test",
-)
-_FIRST += ("applicable", "reason", "title", "predictor", "alarms")
-KEYS = _FIRST + tuple(key for key in _SCORES + _GAINS + _COSTS if key not in _FIRST)
+_SCORES = ["accuracy", "uar", "macro_f1", "n_test", "classes_present", "nll", "au_f1"]
+_SCORES += [f"{metric}_{end}" for metric in ("accuracy", "uar", "macro_f1") for end in ("low", "high")]
+_SCORES += ["accuracy_validation", "macro_f1_validation"]
+_GAINS = [f"{metric}gain{end}" for metric in ("", "uar_", "macro_f1_") for end in ("", "_low", "_high")]
+_GAINS += ["p_value"]
+_COSTS = ["train_seconds", "pretrain_seconds", "epochs", "parameters", "converged"]
+_FIRST = ["technique", "view", "phase", "accuracy", "uar", "macro_f1", "gain", "gain_low", "gain_high"]
+_FIRST += ["claimed_low", "claimed_high", "reference", "p_value", "verdict", "kept", "train_seconds", "n_test"]
+_FIRST += ["applicable", "reason", "title", "predictor", "alarms"]
+KEYS = tuple(dict.fromkeys(_FIRST + _SCORES + _GAINS + _COSTS))

@@ -121,6 +121,4 @@ def _scores_of_counts(support: Floats, hits: Floats, predicted: Floats) -> Float
     classes = present.sum(axis=1)
     recall = np.divide(hits, support, out=np.zeros_like(hits), where=present)
     f1 = np.divide(2 * hits, support + predicted, out=np.zeros_like(hits), where=present)
-    return np.stack(
-        [hits.sum(axis=1) / support.sum(axis=1), recall.sum(axis=1) / classes, f1.sum(axis=1) / classes]
-    )
+    return np.stack([hits.sum(axis=1) / support.sum(axis=1), recall.sum(axis=1) / classes, f1.sum(axis=1) / classes])

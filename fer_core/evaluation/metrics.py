@@ -81,14 +81,10 @@ def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes:
     """Count (truth, prediction) pairs into (K, K), rows = truth."""
     truth, guess = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
     if truth.shape != guess.shape or truth.ndim != 1:
-        raise DataError(
-            f"Expected `labels` and `predictions` of one length (N,); got {truth.shape} and {guess.shape}."
-        )
+        raise DataError(f"Expected `labels` and `predictions` of one length (N,); got {truth.shape} and {guess.shape}.")
     for name, values in (("labels", truth), ("predictions", guess)):
         if values.size and (values.min() < 0 or values.max() >= classes):
-            raise DataError(
-                f"Expected `{name}` in 0..{classes - 1}; got values from {values.min()} to {values.max()}."
-            )
+            raise DataError(f"Expected `{name}` in 0..{classes - 1}; got values from {values.min()} to {values.max()}.")
     counts = np.bincount(truth * classes + guess, minlength=classes * classes)
     return counts.reshape(classes, classes).astype(np.int64)
 

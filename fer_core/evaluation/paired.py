@@ -74,9 +74,7 @@ class Judge:
             draws = self._draw(candidate, metric) - self._draw(reference, metric)
             gains[metric] = Interval(100 * value, *interval(100 * draws))
         p_value, only_candidate, only_reference = mcnemar(self._right[candidate], self._right[reference])
-        return Comparison(
-            **gains, p_value=p_value, only_candidate=only_candidate, only_reference=only_reference
-        )
+        return Comparison(**gains, p_value=p_value, only_candidate=only_candidate, only_reference=only_reference)
 
     def _draw(self, predictor: str, metric: str) -> Floats:
         draws: Floats = getattr(self._draws[predictor], metric)

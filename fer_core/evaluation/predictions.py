@@ -4,7 +4,6 @@ Predictions that miss a picture, hold one twice, or come from another data set a
 or shuffled array would still give a plausible accuracy.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 from fer_core.errors import DataError
 from fer_core.evaluation.intervals import clusters_of
 from fer_core.evaluation.metrics import Floats, Integers
+from fer_core.manifest import au_names, labelled
 
 SPLITS = ("validation", "test")
 _SUM_TOLERANCE = 1e-2  # of the probabilities of a picture; float32 and averaging err by far less
@@ -66,12 +66,11 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def read_truth(manifest: Path, test_truth: Path, test_aus: Path, classes: int) -> dict[str, Truth]:
     """Read the labels of validation (from the manifest) and test (from the file that alone holds them)."""
     table = read_table(manifest, ["sample_id", "split", "subject", "emotion", "drop_reason"])
-    au_names = [name for name in table.columns if re.fullmatch(r"AU\d+", name)]
+    names = au_names(table)
     test_labels = read_table(test_truth, ["sample_id", "emotion"]).set_index("sample_id")["emotion"]
     found = {}
     for split in SPLITS:
-        rows = table[table["split"] == split]
-        kept = rows[rows["drop_reason"].isna()]
+        rows, kept = table[table["split"] == split], labelled(table, split)
         ids = kept["sample_id"].tolist()
         if not ids:
             raise DataError(f"{manifest} has no usable {split} picture; there is nothing to score.")
@@ -86,14 +85,14 @@ def read_truth(manifest: Path, test_truth: Path, test_aus: Path, classes: int) -
                 f"Expected an emotion in 0..{classes - 1} for {split} picture {wrong} in {source}; got {labels[wrong]}."
             )
         subjects = [None if pd.isna(subject) else str(subject) for subject in kept["subject"]]
-        aus = read_table(test_aus, ["sample_id", *au_names]) if split == "test" and au_names else kept
+        aus = read_table(test_aus, ["sample_id", *names]) if split == "test" and names else kept
         found[split] = Truth(
             split=split,
             ids=ids,
             labels=labels.to_numpy(dtype=np.int64),
             clusters=clusters_of(subjects),
-            aus=_au_labels(aus, ids, au_names, test_aus),
-            au_names=au_names,
+            aus=_au_labels(aus, ids, names, test_aus),
+            au_names=names,
             dropped=len(rows) - len(kept),
         )
     return found
@@ -149,9 +148,7 @@ def _same_ids(
         )
 
 
-def _au_labels(
-    table: pd.DataFrame, ids: list[str], names: list[str], source: Path
-) -> npt.NDArray[np.float64]:
+def _au_labels(table: pd.DataFrame, ids: list[str], names: list[str], source: Path) -> npt.NDArray[np.float64]:
     if not names:
         return np.full((len(ids), 0), np.nan)
     indexed = table.set_index("sample_id")

@@ -104,7 +104,16 @@ def seconds_text(row: Row) -> str:
 
 def title_text(row: Row) -> str:
     """Return the row's name for people."""
-    return f"Phase {row['phase']}: {row['title']}" if row["view"] == "phase" else str(row["title"])
+    title = str(row["title"])
+    if row["view"] == "phase" and not title.lower().startswith("phase"):
+        return f"Phase {row['phase']}: {title}"
+    return title
+
+
+def data_notes(road: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
+    """Return what the data set says about itself, each sentence once, as in "Generated faces, not people."."""
+    notes = [*(card.get("notes") or []), *(road.get("notes") or [])]
+    return list(dict.fromkeys(_sentence(note) for note in notes))
 
 
 def head_notes(
@@ -122,8 +131,7 @@ def head_notes(
     test = baseline["test"]
     sizes = [entry["support"] for entry in test["per_class"].values()]
     small = sum(0 < size < _SMALL_CLASS for size in sizes)
-    notes = list(dict.fromkeys([*(card.get("notes") or []), *(road.get("notes") or [])]))
-    notes = [_sentence(note) for note in notes]
+    notes = data_notes(road, card)
     notes.append(
         f"Data: {card.get('title') or road['data']}; profile `{road['profile']}`; {test['n']} test pictures, "
         f"{test['classes_present']} of {len(sizes)} classes present."
@@ -175,8 +183,9 @@ _LEFT = {view: [":---", "---:", *([":---:"] if view == "ladder" else []), "---:"
 
 _LEGEND = """## Reading the table
 
-- **Accuracy** is the share of test pictures named rightly (WAR). **UAR** is the mean recall of the classes, **macro-F1**
-  the mean of their F1, both over the classes present in the test split: small classes count as much as large ones.
+- **Accuracy** is the share of test pictures named rightly (WAR). **UAR** is the mean recall of the classes,
+  **macro-F1** the mean of their F1, both over the classes present in the test split: small classes count as much as
+  large ones.
   ↑ or ↓ marks a UAR or macro-F1 whose own paired 95 % interval of the change lies above or below 0.
 - **Gain** is in points of accuracy over the row's reference, on the same pictures. A phase is measured against what
   stood before it, a technique alone against the baseline, a rung against the rungs kept before it.

@@ -37,9 +37,7 @@ def macro_f1_on_validation(predictions: Path, manifest: Path) -> float:
     return scores(truth.labels, logs.argmax(1), logs.shape[1]).macro_f1
 
 
-def log_probabilities_on_test(
-    predictions: Path, ids: Sequence[str] | None = None
-) -> tuple[list[str], Floats]:
+def log_probabilities_on_test(predictions: Path, ids: Sequence[str] | None = None) -> tuple[list[str], Floats]:
     """Return the ids and log-probabilities (N, K) of the test faces, in the order of `ids` where given."""
     table = read_table(predictions, ["sample_id", "split", "log_probabilities"])
     rows = table[table["split"].eq("test")].set_index("sample_id")["log_probabilities"]
@@ -52,9 +50,7 @@ def log_probabilities_on_test(
 def prediction_table(by_split: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> pd.DataFrame:
     """Lay out predictions.parquet: split -> (sample ids, log-probabilities (N, K)); no labels."""
     tables = [
-        pd.DataFrame(
-            {"sample_id": list(ids), "split": split, "log_probabilities": list(logs.astype(np.float32))}
-        )
+        pd.DataFrame({"sample_id": list(ids), "split": split, "log_probabilities": list(logs.astype(np.float32))})
         for split, (ids, logs) in by_split.items()
     ]
     return pd.concat(tables, ignore_index=True)

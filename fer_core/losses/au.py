@@ -26,7 +26,5 @@ def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
     """
     logits = at_least_float32(logits)
     annotated = ~labels.isnan()
-    losses = functional.binary_cross_entropy_with_logits(
-        logits, labels.nan_to_num(0.0).to(logits), reduction="none"
-    )
+    losses = functional.binary_cross_entropy_with_logits(logits, labels.nan_to_num(0.0).to(logits), reduction="none")
     return torch.where(annotated, losses, 0.0).sum() / annotated.sum().clamp(min=1)

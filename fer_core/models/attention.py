@@ -1,7 +1,8 @@
 """Attention on a network's final feature map. A new attention is one entry here.
 
 cbam: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018, as timm implements it: channel
-attention (shared MLP over average and maximum), then spatial attention (7 x 7 convolution over channel average and maximum).
+attention (shared MLP over average and maximum), then spatial attention (7 x 7 convolution over channel average
+and maximum).
 """
 
 from collections.abc import Callable

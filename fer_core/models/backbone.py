@@ -41,9 +41,7 @@ def create_backbone(
     if config is not None and config.fixed_input_size:
         arguments.setdefault("img_size", size)
     try:
-        backbone = timm.create_model(
-            timm_name, pretrained=pretrained, num_classes=0, in_chans=in_chans, **arguments
-        )
+        backbone = timm.create_model(timm_name, pretrained=pretrained, num_classes=0, in_chans=in_chans, **arguments)
         if pool_patches and getattr(backbone, "global_pool", None) == "token":
             backbone = timm.create_model(
                 timm_name,
@@ -75,11 +73,9 @@ def final_map(backbone: nn.Module, in_chans: int, size: int) -> tuple[Tensor, Te
     training = backbone.training
     backbone.eval()
     try:
-        features = backbone.forward_features(torch.zeros(1, in_chans, size, size))
-        return features, backbone.forward_head(features, pre_logits=True)
+        features = backbone.forward_features(torch.zeros(1, in_chans, size, size))  # type: ignore[operator]
+        return features, backbone.forward_head(features, pre_logits=True)  # type: ignore[operator]
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise ConfigError(
-            f"The network cannot take pictures of {in_chans} x {size} x {size}: {error}"
-        ) from error
+        raise ConfigError(f"The network cannot take pictures of {in_chans} x {size} x {size}: {error}") from error
     finally:
         backbone.train(training)

@@ -43,8 +43,8 @@ class Encoder(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, D) before the heads, attention applied."""
-        features = self.backbone.forward_features((x - self.mean) / self.std)
-        return self.backbone.forward_head(self.attention(features), pre_logits=True)
+        features = self.backbone.forward_features((x - self.mean) / self.std)  # type: ignore[operator]
+        return self.backbone.forward_head(self.attention(features), pre_logits=True)  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, D)."""
@@ -60,9 +60,7 @@ class FerModel(nn.Module):
         au_head: (B, D) -> (B, A), or None.
     """
 
-    def __init__(
-        self, encoder: Encoder, head: nn.Module, au_head: nn.Module | None, drop_rate: float = 0.0
-    ) -> None:
+    def __init__(self, encoder: Encoder, head: nn.Module, au_head: nn.Module | None, drop_rate: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(drop_rate)

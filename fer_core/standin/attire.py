@@ -20,18 +20,18 @@ class Attire:
     sunglasses: bool
 
 
-def hair_mask(me: Identity) -> np.ndarray:
-    """Return where hair covers the head, `(SIZE, SIZE)`."""
+def hair_mask(me: Identity, margin: float = 0.0) -> np.ndarray:
+    """Return where hair covers the head, `(SIZE, SIZE)`, grown over the skin by `margin`."""
     w = window()
     if me.hair_style == BALD:
         return np.zeros((w.y.shape[0], w.x.shape[1]), np.float32)
     lock = me.textures.hair_lock
     fringe = me.fringe * sigmoid((0.55 - w.side) / 0.06) * (1 + 0.25 * lock) * (1 + 0.4 * np.abs(w.x - me.hair_part))
     line = me.hair_line + 0.44 * smoothstep(0.35, 0.78, w.side) + 0.03 * lock + fringe
-    top = sigmoid((line - w.y) / 0.020) * smoothstep(0.0, 0.1, w.y + 1.6)
+    top = sigmoid((line + margin - w.y) / 0.020) * smoothstep(0.0, 0.1, w.y + 1.6)
     is_long = me.hair_style == LONG
     reach = me.hair_length if is_long else 0.05
-    side = sigmoid((w.side - (0.88 if is_long else 0.86) + (0.05 * lock if is_long else 0)) / 0.02)
+    side = sigmoid((w.side + margin - (0.88 if is_long else 0.86) + (0.05 * lock if is_long else 0)) / 0.02)
     side = side * sigmoid((reach - w.y + 0.1 * lock) / 0.04)
     if not is_long:
         side = side * (1 - blob(w.side, w.y, 1.2, 0.06, 0.07, 0.2))
@@ -78,7 +78,11 @@ def paint_glasses(canvas: Canvas, me: Identity, f: Features, attire: Attire) -> 
     distance = (np.abs((w.side - x) / width) ** 2.6 + np.abs((w.y - y) / height) ** 2.6 + 1e-9) ** (1 / 2.6)
     distance = (distance - 1) * height
     bridge = sigmoid((rim - np.abs(w.y - y + 0.05)) / 0.006) * sigmoid((x - width - w.side) / 0.01)
-    temple = sigmoid((rim - np.abs(w.y - y + 0.03)) / 0.006) * sigmoid((w.side - x - width) / 0.01) * sigmoid((1.25 - w.side) / 0.05)
+    temple = (
+        sigmoid((rim - np.abs(w.y - y + 0.03)) / 0.006)
+        * sigmoid((w.side - x - width) / 0.01)
+        * sigmoid((1.25 - w.side) / 0.05)
+    )
     frame = np.maximum(sigmoid((rim - np.abs(distance)) / 0.006), np.maximum(bridge, temple))
     lens = sigmoid(-distance / 0.006)
     canvas.cover(w, frame, linear(attire.rim))

@@ -29,8 +29,14 @@ def shape_brows(me: Identity, f: Features, a: Muscles) -> Brows:
     inner = where.both(f.brow_inner_x)
     along = (where.side - inner) / (me.brow_outer - inner)
     t = np.clip(along, 0, 1)
-    y = where.both(f.brow_inner) * (1 - t) ** 2 + where.both(f.brow_middle) * 2 * t * (1 - t) + where.both(f.brow_outer) * t**2
-    thickness = me.brow_thickness * (1 - 0.65 * t**1.5) * (0.75 + 0.5 * smoothstep(0, 0.15, t)) * (1 + 0.15 * where.both(a[4]))
+    y = (
+        where.both(f.brow_inner) * (1 - t) ** 2
+        + where.both(f.brow_middle) * 2 * t * (1 - t)
+        + where.both(f.brow_outer) * t**2
+    )
+    thickness = (
+        me.brow_thickness * (1 - 0.65 * t**1.5) * (0.75 + 0.5 * smoothstep(0, 0.15, t)) * (1 + 0.15 * where.both(a[4]))
+    )
     noise = me.textures.brow[where.at]
     hairs = sigmoid((thickness - np.abs(where.y - y)) / 0.010) * sigmoid(along / 0.04) * sigmoid((1 - along) / 0.04)
     hairs = hairs * np.clip(me.brow_density * (0.95 + 0.16 * noise), 0, 1)

@@ -54,16 +54,9 @@ def deform(me: Identity, a: Muscles) -> Features:
     jaw = min(0.36, 0.17 * a.mean(26) + 0.30 * a.mean(27))
     closed = np.clip(1.12 * a[43], 0, 1)
     open_upper = (
-        1
-        + 0.55 * a[5]
-        - 0.22 * a[7]
-        - 0.10 * a[6]
-        - 0.12 * a[4]
-        - 0.20 * a[9]
-        + 0.07 * rest[3]
-        + 0.04 * uneven[2]
+        1 + 0.55 * a[5] - 0.28 * a[7] - 0.12 * a[6] - 0.12 * a[4] - 0.20 * a[9] + 0.07 * rest[3] + 0.04 * uneven[2]
     )
-    open_lower = 1 - 0.50 * a[7] - 0.38 * a[6] - 0.35 * a[9] - 0.20 * a[12] + 0.12 * a[5]
+    open_lower = 1 - 0.60 * a[7] - 0.42 * a[6] - 0.35 * a[9] - 0.20 * a[12] + 0.12 * a[5]
     crease = 1 + 0.5 * a[5] + 0.3 * a[1] + 0.3 * a[2] - 0.5 * a[4] - 0.3 * a[9]
     brow = me.brow_y + 0.010 * uneven[4]
     return Features(
@@ -74,13 +67,7 @@ def deform(me: Identity, a: Muscles) -> Features:
         lid_crease=me.crease * np.clip(crease, 0.2, 2.0),
         closed=closed,
         brow_inner_x=me.brow_inner + 0.008 * uneven[3] - 0.045 * a[4] - 0.015 * a[9] + 0.006 * a[1],
-        brow_inner=brow
-        - 0.150 * a[1]
-        + 0.105 * a[4]
-        + 0.05 * a[9]
-        - 0.01 * a[2]
-        + 0.014 * rest[1]
-        + me.brow_slope,
+        brow_inner=brow - 0.150 * a[1] + 0.105 * a[4] + 0.05 * a[9] - 0.01 * a[2] + 0.014 * rest[1] + me.brow_slope,
         brow_middle=brow + me.brow_arch - 0.050 * a[1] - 0.125 * a[2] + 0.060 * a[4] + 0.02 * a[9],
         brow_outer=brow + me.brow_tail - 0.135 * a[2] + 0.030 * a[4] + 0.022 * a[6] + 0.014 * rest[2],
         **_mouth(me, a, jaw, rest, uneven),
@@ -99,17 +86,10 @@ def _mouth(me: Identity, a: Muscles, jaw: float, rest: np.ndarray, uneven: np.nd
     narrowing += 0.42 * pucker + 0.22 * a.mean(22)
     half = 1 + 0.25 * a[12] + 0.20 * a[20] + 0.10 * a[14] + 0.03 * a[15] - narrowing
     corner = -0.105 * a[12] + 0.085 * a[15] + 0.015 * a[20] - 0.035 * a[14] + 0.016 * rest[0] - me.mouth_curve
-    upper_gap = (
-        0.040 * a[10] * (parted + 0.25) + 0.018 * parted + 0.022 * a[12] * parted + 0.012 * a[9] * parted
-    )
+    upper_gap = 0.040 * a[10] * (parted + 0.25) + 0.018 * parted + 0.022 * a[12] * parted + 0.012 * a[9] * parted
     upper_gap = upper_gap + 0.03 * a.mean(27) + 0.012 * a.mean(26) + 0.018 * funnel_upper
     lower_gap = 0.040 * parted + 0.80 * jaw * (0.25 + 0.75 * min(1.0, parted)) + 0.02 * a[12] * parted
-    lower_gap = (
-        lower_gap
-        + 0.035 * a[20] * parted
-        + dropped * (0.015 + 0.045 * min(1.0, parted))
-        + 0.020 * funnel_lower
-    )
+    lower_gap = lower_gap + 0.035 * a[20] * parted + dropped * (0.015 + 0.045 * min(1.0, parted)) + 0.020 * funnel_lower
     thin = -0.18 * a[12] - 0.16 * a[20] - 0.10 * a.mean(27)
     thin_upper = 1 + thin - 0.50 * tight_upper - 0.62 * press_upper + 0.30 * funnel_upper + 0.15 * pucker
     thin_lower = 1 + thin - 0.50 * tight_lower - 0.62 * press_lower + 0.45 * funnel_lower + 0.15 * pucker

@@ -16,14 +16,16 @@ def degrade(picture: np.ndarray, rng: np.random.Generator, centre: np.ndarray, u
         unit: eye-to-chin distance, pixels.
     """
     k = DEGRADATION
-    pixels = picture * 255.0
+    pixels: np.ndarray = picture * 255.0
     height, width = pixels.shape[:2]
     occluded, kind = rng.random() < OCCLUDED, int(rng.integers(3))
     if occluded:
         pixels = _occlude(pixels, rng, kind, centre, unit)
     if rng.random() < 0.6 * k:
         factor = rng.uniform(1, 1 + 1.1 * k)
-        small = cv2.resize(pixels, (max(8, round(width / factor)), max(8, round(height / factor))), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            pixels, (max(8, round(width / factor)), max(8, round(height / factor))), interpolation=cv2.INTER_AREA
+        )
         pixels = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5 * k:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.3, max(0.35, 0.9 * k)) * unit / 40)

@@ -66,9 +66,9 @@ def paint_lids(canvas: Canvas, me: Identity, f: Features, a: Muscles, eyes: Eyes
     crease_y = eyes.upper - where.both(f.lid_crease) * (1 - 0.15 * np.clip(eyes.across, -1, 1)) - 0.01
     crease = bell(where.y - crease_y, 0.011) * sigmoid((1.05 - np.abs(eyes.across)) / 0.05)
     canvas.shade(where, crease * (1 - 0.5 * where.both(f.closed)), 0.45)
-    strength = 0.15 + 0.5 * where.both(a[6]) + 0.45 * where.both(a[7]) + 0.5 * me.age
+    strength = 0.15 + 0.7 * where.both(a[6]) + 0.7 * where.both(a[7]) + 0.5 * me.age
     bag = bell(where.y - (eyes.lower + 0.055), 0.014) * sigmoid((0.9 - np.abs(eyes.across)) / 0.1)
-    canvas.shade(where, bag * strength, 0.25)
+    canvas.shade(where, bag * strength, 0.32)
 
 
 def paint_eyes(canvas: Canvas, me: Identity, eyes: Eyes, gaze: np.ndarray) -> None:
@@ -78,8 +78,15 @@ def paint_eyes(canvas: Canvas, me: Identity, eyes: Eyes, gaze: np.ndarray) -> No
     iris_y = eyes.y - 0.012 + 0.03 * float(gaze[1])
     r = np.hypot(where.x - iris_x, where.y - iris_y) / me.iris_radius
     white = _SCLERA * (1 - 0.08 * me.tone / 5 * 2)
-    ball = white * ((1 - 0.30 * smoothstep(0.4, 1.0, np.abs(eyes.across))) * (1 - 0.45 * bell(where.y - eyes.upper, 0.03)))[..., None]
-    iris = linear(me.iris) * ((0.75 + 0.7 * smoothstep(0.35, 0.85, r)) * (1 - 0.7 * smoothstep(0.82, 1.0, r)))[..., None]
+    ball = (
+        white
+        * ((1 - 0.30 * smoothstep(0.4, 1.0, np.abs(eyes.across))) * (1 - 0.45 * bell(where.y - eyes.upper, 0.03)))[
+            ..., None
+        ]
+    )
+    iris = (
+        linear(me.iris) * ((0.75 + 0.7 * smoothstep(0.35, 0.85, r)) * (1 - 0.7 * smoothstep(0.82, 1.0, r)))[..., None]
+    )
     ball += sigmoid((1 - r) / 0.06)[..., None] * (iris - ball)
     ball += sigmoid((0.42 - r) / 0.05)[..., None] * (0.006 - ball)
     ball += blob(where.x, where.y, iris_x + 0.020, iris_y - 0.022, 0.011, 0.011)[..., None] * (0.9 - ball)

@@ -19,7 +19,9 @@ def carve_flesh(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
     w = window(-0.40, 0.55, 0.42)
     y = w.y + w.both(f.nose_lift)
     ridge = smoothstep(-0.22, me.nose_y - 0.03, y)
-    height = me.nose_bridge * (0.25 + 0.75 * smoothstep(-0.30, -0.02, y)) + (me.nose_height - me.nose_bridge) * ridge**1.4
+    height = (
+        me.nose_bridge * (0.25 + 0.75 * smoothstep(-0.30, -0.02, y)) + (me.nose_height - me.nose_bridge) * ridge**1.4
+    )
     drop = sigmoid((me.nose_y + 0.005 - y) / 0.020) * smoothstep(-0.32, -0.10, y)
     half = 0.052 + 0.045 * smoothstep(-0.1, me.nose_y, y)
     canvas.lift(w, height * drop * np.exp(-0.5 * (w.x / half) ** 2))
@@ -75,10 +77,14 @@ def paint_beard(canvas: Canvas, me: Identity, f: Features, mouth: Mouth) -> None
     if me.beard:
         w = window(-0.15, 1.60, 1.15)
         lower = w.y - f.chin_shift * smoothstep(0.35, 0.95, w.y)
-        area = sigmoid((lower - 0.52 - 0.55 * np.clip(w.side - 0.35, -0.1, 0.35)) / 0.06) * smoothstep(1.12, 0.98, lower)
+        area = sigmoid((lower - 0.52 - 0.55 * np.clip(w.side - 0.35, -0.1, 0.35)) / 0.06) * smoothstep(
+            1.12, 0.98, lower
+        )
         area = area * smoothstep(1.05, 0.85, w.side)
         sideburn = smoothstep(0.80, 0.86, w.side) * smoothstep(-0.05, 0.1, w.y) * smoothstep(1.1, 0.95, lower)
-        area = np.maximum(area, sideburn * smoothstep(1.05, 0.98, w.side)) * (1 - 0.5 * blob(w.x, lower, 0, 0.66, 0.10, 0.04))
+        area = np.maximum(area, sideburn * smoothstep(1.05, 0.98, w.side)) * (
+            1 - 0.5 * blob(w.x, lower, 0, 0.66, 0.10, 0.04)
+        )
         hairs = np.clip(area * me.beard, 0, 1) * _tufts(me, w)
         canvas.cover(w, 0.85 * hairs, colour)
         canvas.polish(w, hairs, 0.1)

@@ -23,7 +23,9 @@ def fold_upper(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
 
     w = window(-0.40, -0.02, 0.20)
     frown = w.both(a[4])
-    vertical = bell(w.side - (0.065 - 0.02 * frown), 0.012) * smoothstep(-0.36, -0.26, w.y) * smoothstep(-0.06, -0.16, w.y)
+    vertical = (
+        bell(w.side - (0.065 - 0.02 * frown), 0.012) * smoothstep(-0.36, -0.26, w.y) * smoothstep(-0.06, -0.16, w.y)
+    )
     canvas.groove(w, vertical * me.wrinkles * (0.08 + frown))
     middle = bell(w.x, 0.012) * smoothstep(-0.33, -0.25, w.y) * smoothstep(-0.08, -0.15, w.y)
     canvas.groove(w, middle * me.wrinkles * 0.4 * a.mean(4))
@@ -36,13 +38,18 @@ def fold_upper(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
 
     w = window(-0.16, 0.20, 0.72)
     beyond = w.side - (w.both(f.eye_x) + me.eye_width)
-    along = smoothstep(0.01, 0.05, beyond) * smoothstep(0.20, 0.10, beyond) * me.wrinkles * (0.15 * me.age + 0.75 * w.both(a[6]))
+    along = (
+        smoothstep(0.01, 0.05, beyond)
+        * smoothstep(0.20, 0.10, beyond)
+        * me.wrinkles
+        * (0.15 * me.age + 0.75 * w.both(a[6]))
+    )
     for slope in (-0.35, 0.05, 0.42):
         canvas.groove(w, bell(w.y - w.both(f.eye_y) - 0.01 - slope * beyond, 0.011) * along)
 
 
 def fold_lower(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
-    """Nasolabial (AU9, 10, 12), marionette (AU15), dimple (AU14), below the lip and chin (AU17), lip press (AU23, 24)."""
+    """Nasolabial (AU9, 10, 12), marionette (AU15), dimple (AU14), chin (AU17), lip rims and pleats (AU18, 23, 24)."""
     w = window(0.15, 1.0, 0.70)
     half = w.both(f.mouth_half)
     smile, dimple = w.both(a[12]), w.both(a[14])
@@ -54,8 +61,14 @@ def fold_lower(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
     line = start_x + (end_x - start_x) * t**0.85
     line = line + (0.012 + 0.040 * smile + 0.015 * raise_) * np.sin(np.pi * np.minimum(t, 1))
     offset = w.side - line
-    fold = (0.45 * bell(offset, 0.016) + 0.55 * bell(offset, 0.045)) * smoothstep(-0.15, 0.15, along) * smoothstep(1.25, 0.6, along)
-    depth = 0.16 * me.nasolabial + 0.55 * smile + 0.65 * raise_ + 0.55 * sneer + 0.2 * w.both(a[6]) + 0.15 * w.both(a[20])
+    fold = (
+        (0.45 * bell(offset, 0.016) + 0.55 * bell(offset, 0.045))
+        * smoothstep(-0.15, 0.15, along)
+        * smoothstep(1.25, 0.6, along)
+    )
+    depth = (
+        0.16 * me.nasolabial + 0.55 * smile + 0.65 * raise_ + 0.55 * sneer + 0.2 * w.both(a[6]) + 0.15 * w.both(a[20])
+    )
     canvas.groove(w, fold * np.minimum(depth, 1.2) * (0.55 + 0.45 * me.wrinkles))
     canvas.lift(w, 0.03 * smile * blob(w.side, w.y, line + 0.075, end_y - 0.16, 0.06, 0.10))
 
@@ -70,7 +83,9 @@ def fold_lower(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
 
     w = window(0.55, 1.35, 0.42)
     shrug = a.mean(17)
-    below_lip = bell(w.y - (0.745 + 0.8 * f.chin_shift) + 0.03 * shrug - 0.25 * w.x**2, 0.022) * sigmoid((0.22 - w.side) / 0.05)
+    below_lip = bell(w.y - (0.745 + 0.8 * f.chin_shift) + 0.03 * shrug - 0.25 * w.x**2, 0.022) * sigmoid(
+        (0.22 - w.side) / 0.05
+    )
     canvas.groove(w, below_lip * (0.35 + 0.5 * shrug))
     chin = chin_pad(w.x, w.y, f)
     canvas.groove(w, chin * shrug * (0.55 * np.clip(me.textures.chin[w.at], -1, 1.5) + 0.25))
@@ -80,7 +95,11 @@ def fold_lower(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
     middle = float(f.mouth_y.mean())
     rim = bell(np.abs(w.y - middle) - 0.075, 0.022) * smoothstep(0.30, 0.16, w.side)
     canvas.groove(w, 0.55 * tight * rim)
-    pleats = bell(np.remainder(w.side / 0.05, 1) - 0.5, 0.22) * bell(np.abs(w.y - middle) - 0.085, 0.035) * smoothstep(0.22, 0.12, w.side)
+    pleats = (
+        bell(np.remainder(w.side / 0.05, 1) - 0.5, 0.22)
+        * bell(np.abs(w.y - middle) - 0.085, 0.035)
+        * smoothstep(0.22, 0.12, w.side)
+    )
     canvas.groove(w, pleats * (0.35 * a.mean(23) + 0.45 * a.mean(18)))
 
 

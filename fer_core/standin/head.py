@@ -24,16 +24,73 @@ _U_END = np.arcsinh(_WARP_U * _HALF_TURN)
 _V_START, _V_END = (np.arcsinh(_WARP_V * (y - _MIDDLE)) for y in (TOP, BOTTOM))
 
 KNOTS = np.array(
-    [-1.32, -1.13, -1.05, -0.90, -0.65, -0.35, -0.10, 0.12, 0.35, 0.55]
-    + [0.75, 0.90, 0.99, 1.05, 1.12, 1.30, 1.50, 1.70, 1.95]
+    [
+        -1.32,
+        -1.13,
+        -1.05,
+        -0.90,
+        -0.65,
+        -0.35,
+        -0.10,
+        0.12,
+        0.35,
+        0.55,
+        0.75,
+        0.90,
+        0.99,
+        1.05,
+        1.12,
+        1.30,
+        1.50,
+        1.70,
+        1.95,
+    ]
 )
 DEPTH = np.array(
-    [-0.30, -0.02, 0.36, 0.60, 0.755, 0.80, 0.775, 0.79, 0.795, 0.80]
-    + [0.775, 0.76, 0.66, 0.42, 0.28, 0.22, 0.22, 0.25, 0.30]
+    [
+        -0.30,
+        -0.02,
+        0.36,
+        0.60,
+        0.755,
+        0.80,
+        0.775,
+        0.79,
+        0.795,
+        0.80,
+        0.775,
+        0.76,
+        0.66,
+        0.42,
+        0.28,
+        0.22,
+        0.22,
+        0.25,
+        0.30,
+    ]
 )
 WIDTH = np.array(
-    [-0.30, -0.02, 0.38, 0.61, 0.735, 0.775, 0.775, 0.765, 0.725, 0.665]
-    + [0.575, 0.475, 0.42, 0.41, 0.41, 0.42, 0.50, 0.95, 1.35]
+    [
+        -0.30,
+        -0.02,
+        0.38,
+        0.61,
+        0.735,
+        0.775,
+        0.775,
+        0.765,
+        0.725,
+        0.665,
+        0.575,
+        0.475,
+        0.42,
+        0.41,
+        0.41,
+        0.42,
+        0.50,
+        0.95,
+        1.35,
+    ]
 )
 _DENSE = 400
 _DENSE_Y = np.linspace(TOP, BOTTOM, _DENSE)
@@ -99,9 +156,7 @@ def window(top: float = TOP, bottom: float = BOTTOM, half: float = 9.0) -> Windo
     return Window(row_slice, col_slice, x, Y[row_slice, None], np.abs(x), sigmoid(x / 0.05))
 
 
-def base_radius(
-    width: np.ndarray, depth: np.ndarray, jaw: float, chin: float, hair_volume: float
-) -> np.ndarray:
+def base_radius(width: np.ndarray, depth: np.ndarray, jaw: float, chin: float, hair_volume: float) -> np.ndarray:
     """Return rho `(SIZE, SIZE)` without features; not positive where there is no head (above the crown).
 
     Args:

@@ -22,12 +22,18 @@ SKIN = np.array(
     ]
 )
 HAIR = np.array(
-    [[0.05, 0.04, 0.04], [0.12, 0.08, 0.06], [0.25, 0.15, 0.09], [0.42, 0.27, 0.14]]
-    + [[0.72, 0.55, 0.32], [0.55, 0.24, 0.12], [0.60, 0.58, 0.56], [0.85, 0.84, 0.82]]
+    [
+        [0.05, 0.04, 0.04],
+        [0.12, 0.08, 0.06],
+        [0.25, 0.15, 0.09],
+        [0.42, 0.27, 0.14],
+        [0.72, 0.55, 0.32],
+        [0.55, 0.24, 0.12],
+        [0.60, 0.58, 0.56],
+        [0.85, 0.84, 0.82],
+    ]
 )
-IRIS = np.array(
-    [[0.18, 0.10, 0.06], [0.30, 0.19, 0.09], [0.38, 0.42, 0.26], [0.35, 0.47, 0.60], [0.45, 0.50, 0.52]]
-)
+IRIS = np.array([[0.18, 0.10, 0.06], [0.30, 0.19, 0.09], [0.38, 0.42, 0.26], [0.35, 0.47, 0.60], [0.45, 0.50, 0.52]])
 BALD, SHORT, LONG = 0, 1, 2
 
 
@@ -155,8 +161,7 @@ def person(seed: int, number: int) -> Identity:
         eye_tilt=normal(0.018) - 0.008,
         crease=0.035 + normal(0.012),
         iris_radius=0.074 + normal(0.003),
-        iris=(IRIS[0] if dark else IRIS[rng.choice(5, p=[0.35, 0.25, 0.12, 0.18, 0.10])])
-        * (1 + 0.1 * normal(1)),
+        iris=(IRIS[0] if dark else IRIS[rng.choice(5, p=[0.35, 0.25, 0.12, 0.18, 0.10])]) * (1 + 0.1 * normal(1)),
         brow_inner=0.125 + normal(0.02),
         brow_outer=0.52 + normal(0.03),
         brow_y=eye_y - 0.205 + normal(0.025),
@@ -224,9 +229,7 @@ def _profiles(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     is_jaw = 1 / (1 + np.exp(-(k - 0.5) / 0.15)) / (1 + np.exp(-(1.12 - k) / 0.03))
     is_forehead = np.exp(-(((k + 0.7) / 0.25) ** 2))
     is_chin = np.exp(-(((k - 0.9) / 0.12) ** 2))
-    widths = (
-        head.WIDTH * (1 + 0.045 * width) * (1 + 0.07 * jaw * is_jaw) * (1 + 0.04 * forehead * is_forehead)
-    )
+    widths = head.WIDTH * (1 + 0.045 * width) * (1 + 0.07 * jaw * is_jaw) * (1 + 0.04 * forehead * is_forehead)
     depths = head.DEPTH * (1 + 0.03 * depth) + 0.025 * chin * is_chin + 0.02 * brow * is_forehead
     return head.smooth_profile(widths), head.smooth_profile(depths)
 

@@ -6,9 +6,9 @@ Chosen near the sketch's "medium" setting before any technique was tried on the 
 # Expressions
 VOTE_CONCENTRATION = 14.0  # Dirichlet concentration of a face's votes around its class's mean
 EXPRESSIVITY = (0.60, 1.0)  # overall strength of a face's expression
-UNIT_SPREAD = 0.22  # log-normal spread of each unit's strength
-UNIT_LOST = 0.07  # share of a class's units that a face hardly shows
-STRAY_UNIT = 0.035  # probability of each unit appearing without reason
+UNIT_SPREAD = 0.28  # log-normal spread of each unit's strength
+UNIT_LOST = 0.12  # share of a class's units that a face hardly shows
+STRAY_UNIT = 0.05  # probability of each unit appearing without reason
 STRAY_LEVEL = (0.20, 0.55)
 SIDE_SPREAD = 0.08  # ordinary left/right difference
 UNILATERAL = 0.04  # probability that a two-sided unit works on one side only

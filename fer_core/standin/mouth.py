@@ -52,7 +52,12 @@ def shape_mouth(me: Identity, f: Features, a: Muscles) -> Mouth:
     y = where.y
     edge = 0.010
     gap = upper_gap + lower_gap
-    opening = sigmoid((y - upper_inner) / 0.008) * sigmoid((lower_inner - y) / 0.008) * inside * sigmoid((gap - 0.012) / 0.004)
+    opening = (
+        sigmoid((y - upper_inner) / 0.008)
+        * sigmoid((lower_inner - y) / 0.008)
+        * inside
+        * sigmoid((gap - 0.012) / 0.004)
+    )
     return Mouth(
         where=where,
         across=across,
@@ -95,10 +100,16 @@ def paint_mouth(canvas: Canvas, me: Identity, f: Features, a: Muscles, mouth: Mo
     teeth = opening * sigmoid((mouth.upper_inner + 0.060 + 0.01 * a.mean(12) - y) / 0.008)
     teeth = teeth * sigmoid((0.86 - across) / 0.06) * smoothstep(0.0, 0.012, y - mouth.upper_inner)
     shown = min(0.85, 0.5 * a.mean(26) + 0.8 * a.mean(20) + 0.4 * a.mean(10) + 0.9 * a.mean(16))
-    lower = opening * sigmoid((y - (mouth.lower_inner - 0.028 - 0.012 * a.mean(16))) / 0.008) * sigmoid((0.65 - across) / 0.06)
+    lower = (
+        opening
+        * sigmoid((y - (mouth.lower_inner - 0.028 - 0.012 * a.mean(16))) / 0.008)
+        * sigmoid((0.65 - across) / 0.06)
+    )
     teeth = np.maximum(teeth, lower * shown * smoothstep(0.05, 0.09, mouth.gap))
     between = 0.25 * bell(np.remainder(where.side / 0.042, 1) - 0.5, 0.09)
     canvas.cover(where, 0.95 * teeth, _TEETH * ((1 - between) * (1 - 0.35 * smoothstep(0.4, 0.9, across)))[..., None])
-    seam = bell(y - 0.5 * (mouth.upper_inner + mouth.lower_inner), 0.010) * sigmoid((1.03 - across) / 0.03) * (1 - opening)
+    seam = (
+        bell(y - 0.5 * (mouth.upper_inner + mouth.lower_inner), 0.010) * sigmoid((1.03 - across) / 0.03) * (1 - opening)
+    )
     canvas.shade(where, seam, 0.72)
     canvas.polish(where, opening, 0.0)

@@ -4,6 +4,8 @@ Only the square around the head is marched. Rays are parallel up to a weak persp
 `pixel = unit * xy * (1 + perspective * z)`.
 """
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -22,9 +24,7 @@ _WRAP = np.array([0.32, 0.20, 0.16], np.float32)
 _MAP = 192
 _ANGLES = (np.arange(_MAP) + 0.5) / _MAP * 2 * np.pi - np.pi
 _HEIGHTS = head.TOP + (np.arange(_MAP) + 0.5) / _MAP * (head.BOTTOM - head.TOP)
-_COLUMNS, _ROWS = (
-    grid.astype(np.float32) for grid in np.meshgrid(head.column_of(_ANGLES), head.row_of(_HEIGHTS))
-)
+_COLUMNS, _ROWS = (grid.astype(np.float32) for grid in np.meshgrid(head.column_of(_ANGLES), head.row_of(_HEIGHTS)))
 
 
 def render(surface: Surface, view: View, background: np.ndarray) -> np.ndarray:
@@ -85,8 +85,8 @@ class _Rays:
         rows = (y - head.TOP) * (_MAP / (head.BOTTOM - head.TOP)) - 0.5
         radius = cv2.remap(self.radius, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         distance = cv2.magnitude(x, depth) - radius
-        beyond = (y < head.TOP + 0.02) | (y > head.BOTTOM - 0.01)
-        return np.where(beyond, np.abs(distance) + 0.05, distance)
+        # below the map the shoulders go on (borders replicate); above it there is nothing
+        return np.where(y < head.TOP + 0.02, np.abs(distance) + 0.05, distance)
 
     def march(self) -> tuple[np.ndarray, np.ndarray]:
         """Return depth of the first hit and whether there was one, both of the rectangle's shape."""
@@ -94,7 +94,7 @@ class _Rays:
         open_ = np.ones(depth.shape, bool)
         levels = np.linspace(_NEAR, _FAR, STEPS)
         before = self.outside(float(levels[0]))
-        for start, end in zip(levels[:-1], levels[1:], strict=True):
+        for start, end in pairwise(levels):
             now = self.outside(float(end))
             new = (now < 0) & (before >= 0) & open_
             if new.any():

@@ -43,9 +43,13 @@ def build_surface(me: Identity, intensity: np.ndarray, wears: Attire, gaze: np.n
     a = Muscles(np.clip(intensity * me.gain[:, None], 0, 1.4))
     f = deform(me, a)
     canvas = Canvas.blank()
-    eye_shape, brow_shape, mouth_shape = eyes.shape_eyes(me, f), brows.shape_brows(me, f, a), mouth.shape_mouth(me, f, a)
+    eye_shape, brow_shape, mouth_shape = (
+        eyes.shape_eyes(me, f),
+        brows.shape_brows(me, f, a),
+        mouth.shape_mouth(me, f, a),
+    )
     hair = attire.hair_mask(me)
-    radius = head.base_radius(me.width, me.depth, f.jaw, me.chin, 1.0 * me.hair_volume)
+    radius = head.base_radius(me.width, me.depth, f.jaw, me.chin, me.hair_volume)
 
     furrows.fold_upper(canvas, me, f, a)
     furrows.fold_lower(canvas, me, f, a)
@@ -65,7 +69,8 @@ def build_surface(me: Identity, intensity: np.ndarray, wears: Attire, gaze: np.n
     flesh.paint_nose(canvas, me, f, a)
     eyes.paint_eyes(canvas, me, eye_shape, gaze)
     brows.paint_brows(canvas, me, brow_shape)
-    attire.paint_hair(canvas, me, hair)
+    # colour reaches beyond the raised hair: else the step between them would show as a rim of skin
+    attire.paint_hair(canvas, me, attire.hair_mask(me, margin=0.045))
     attire.paint_clothes(canvas, me, wears)
     attire.paint_glasses(canvas, me, f, wears)
 

@@ -12,9 +12,7 @@ def pick_device() -> torch.device:
 
 
 def _has_depthwise(model: nn.Module) -> bool:
-    return any(
-        isinstance(m, nn.Conv2d) and m.groups > 1 and m.groups == m.in_channels for m in model.modules()
-    )
+    return any(isinstance(m, nn.Conv2d) and m.groups > 1 and m.groups == m.in_channels for m in model.modules())
 
 
 def autocast(model: nn.Module, device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -39,10 +39,7 @@ class FaceSet:
 
     def to(self, device: torch.device) -> "FaceSet":
         """Move every tensor; small sets then never cross the bus again."""
-        moved = {
-            name: getattr(self, name).to(device)
-            for name in ("pixels", "labels", "aus", "landmarks", "subjects")
-        }
+        moved = {name: getattr(self, name).to(device) for name in ("pixels", "labels", "aus", "landmarks", "subjects")}
         return FaceSet(ids=self.ids, au_names=self.au_names, **moved)
 
     def images(self, index: Tensor) -> Tensor:
@@ -50,9 +47,7 @@ class FaceSet:
         return self.pixels[index].permute(0, 3, 1, 2).float().div_(255)
 
 
-def load_faces(
-    manifest: pd.DataFrame, faces: Path, splits: Sequence[str], au_names: Sequence[str] = ()
-) -> FaceSet:
+def load_faces(manifest: pd.DataFrame, faces: Path, splits: Sequence[str], au_names: Sequence[str] = ()) -> FaceSet:
     """Load the rows of `splits` that have a crop.
 
     Raises:
@@ -70,10 +65,7 @@ def load_faces(
     names = tuple(au_names)
     aus = rows[list(names)].to_numpy(dtype=np.float32, na_value=np.nan).reshape(len(rows), len(names))
     unknown = np.full(10, np.nan, dtype=np.float32)
-    points = [
-        unknown if value is None else np.asarray(value, dtype=np.float32)
-        for value in rows["aligned_landmarks"]
-    ]
+    points = [unknown if value is None else np.asarray(value, dtype=np.float32) for value in rows["aligned_landmarks"]]
     landmarks = np.stack(points) if points else np.zeros((0, 10), dtype=np.float32)
     subjects, _ = pd.factorize(rows["subject"])
     return FaceSet(

@@ -197,9 +197,7 @@ def _train_epoch(
     return row
 
 
-def _validate(
-    model: FerModel, faces: FaceSet, recipe: Recipe, criterion: nn.Module, classes: int
-) -> dict[str, float]:
+def _validate(model: FerModel, faces: FaceSet, recipe: Recipe, criterion: nn.Module, classes: int) -> dict[str, float]:
     device = faces.pixels.device
     with autocast(model, device, recipe.precision):
         logs, aus = predict(model, faces)

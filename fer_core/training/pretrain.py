@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_core.errors import DataError
-from fer_core.models import FerModel, build_model
+from fer_core.models import Encoder, build_encoder
 from fer_core.models.cpu import prepare_cpu
 from fer_core.pretraining.arcface import ArcFace, verification_accuracy
 from fer_core.pretraining.byol import Byol, feature_deviation, views
@@ -26,34 +26,16 @@ WARMUP = 0.1  # share of all steps
 HELD_OUT = 0.1  # share of the identities kept for verification
 
 
-class Encoder(nn.Module):
-    """A model's pooled features (B, D) as a module of its own."""
-
-    def __init__(self, model: FerModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) in 0..1 to (B, D)."""
-        return self.model.features(images)
-
-
 def new_encoder(model: Mapping[str, Any], channels: int, seed: int, initial: Path | None = None) -> Encoder:
     """Build the encoder of a pretraining plan's `model`, from scratch or from `initial` backbone weights."""
     prepare_cpu()
     torch.manual_seed(derived_seed(seed, 0))
-    built = build_model(
-        timm_name=model["timm"],
-        model_args=dict(model["model_args"]),
-        in_chans=channels,
-        size=model["size"],
-        classes=1,
-        aus=0,
-        attention="none",
+    encoder = build_encoder(
+        timm_name=model["timm"], model_args=dict(model["model_args"]), in_chans=channels, size=model["size"]
     )
     if initial is not None:
-        load_backbone(built.backbone, initial)
-    return Encoder(built).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        load_backbone(encoder.backbone, initial)
+    return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def pretrain_byol(
@@ -69,10 +51,12 @@ def pretrain_byol(
     """Train `encoder` in place by BYOL on unlabelled faces; return the history, one row an epoch."""
     device = pick_device()
     faces = faces.to(device)
-    with torch.no_grad():
-        width = encoder.eval()(faces.images(torch.zeros(1, dtype=torch.long))).shape[1]
     learner = Byol(
-        encoder, width, projection=ssl["projection"], hidden=ssl["hidden"], momentum=ssl["momentum"]
+        encoder,
+        encoder.num_features,
+        projection=ssl["projection"],
+        hidden=ssl["hidden"],
+        momentum=ssl["momentum"],
     ).to(device)
     size = min(ssl["batch_size"], len(faces))
     steps = ssl["epochs"] * (len(faces) // size)
@@ -116,9 +100,7 @@ def pretrain_identity(
     people, counts = faces.subjects[known].unique(return_counts=True)
     people = people[counts >= 2]
     if len(people) < 4:
-        raise DataError(
-            f"Expected four or more people with two pictures each to tell apart; got {len(people)}."
-        )
+        raise DataError(f"Expected four or more people with two pictures each to tell apart; got {len(people)}.")
     shuffled = people[torch.randperm(len(people), generator=torch.Generator().manual_seed(seed))]
     held_out = shuffled[: max(2, round(HELD_OUT * len(people)))]
     trained = shuffled[len(held_out) :]
@@ -129,11 +111,12 @@ def pretrain_identity(
     number_of[trained] = torch.arange(len(trained))
     faces, number_of = faces.to(device), number_of.to(device)
     encoder = encoder.to(device)
-    with torch.no_grad():
-        width = encoder.eval()(faces.images(rows[:1])).shape[1]
     torch.manual_seed(derived_seed(seed, 2))
     learner = nn.ModuleDict(
-        {"encoder": encoder, "head": ArcFace(width, len(trained), config["scale"], config["margin"])}
+        {
+            "encoder": encoder,
+            "head": ArcFace(encoder.num_features, len(trained), config["scale"], config["margin"]),
+        }
     )
     learner = learner.to(device)
     size = min(config["batch_size"], len(rows))
@@ -147,9 +130,7 @@ def pretrain_identity(
         with autocast(encoder, device, precision):
             features = learner["encoder"](images)
         logits = learner["head"](features.float(), labels)
-        return functional.cross_entropy(logits, labels), {
-            "train_accuracy": (logits.argmax(1) == labels).float().mean()
-        }
+        return functional.cross_entropy(logits, labels), {"train_accuracy": (logits.argmax(1) == labels).float().mean()}
 
     def measure() -> dict[str, float]:
         with torch.inference_mode():
@@ -158,9 +139,7 @@ def pretrain_identity(
         ids = faces.subjects[held_rows].cpu()
         return {"verification_accuracy": verification_accuracy(torch.cat(parts).cpu(), ids, generator)}
 
-    return _epochs(
-        learner, len(rows), size, config, seed, Checkpoint(work), title, step, lambda _: None, measure
-    )
+    return _epochs(learner, len(rows), size, config, seed, Checkpoint(work), title, step, lambda _: None, measure)
 
 
 def _epochs(
@@ -190,16 +169,13 @@ def _epochs(
             start = time.perf_counter()
             torch.manual_seed(derived_seed(seed, 3, epoch))
             generator = torch.Generator(device).manual_seed(derived_seed(seed, 3, epoch))
-            order = torch.randperm(
-                count, generator=torch.Generator().manual_seed(derived_seed(seed, 4, epoch))
-            )
+            order = torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(seed, 4, epoch)))
             totals: dict[str, Tensor] = {}
             learner.train()
             for number, index in enumerate(order[: per_epoch * size].split(size), start=epoch * per_epoch):
                 set_lr(
                     optimizer,
-                    config["lr"]
-                    * warmup_cosine(number, epochs * per_epoch, round(WARMUP * epochs * per_epoch)),
+                    config["lr"] * warmup_cosine(number, epochs * per_epoch, round(WARMUP * epochs * per_epoch)),
                 )
                 loss, figures = step(index.to(device), number, generator)
                 optimizer.zero_grad(set_to_none=True)
@@ -210,8 +186,6 @@ def _epochs(
                     totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach()
             row = {name: float(value) / per_epoch for name, value in totals.items()} | measure()
             history.append({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - start, 3)})
-            checkpoint.save(
-                {"learner": learner.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-            )
-            bar.advance(**row)
+            checkpoint.save({"learner": learner.state_dict(), "optimizer": optimizer.state_dict(), "history": history})
+            bar.advance(1, **row)
     return history

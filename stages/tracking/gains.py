@@ -1,8 +1,9 @@
 """The experiments "gains · <data> · <profile>": each one's run table is one gains table, a run per row.
 
-A table is known by what is in it (tag `fer.table`: a hash of its rows and of what their predictors were made from), so
-two tables never mix and none is written twice. The plain name belongs to the table that the workspace holds now;
-a table of `dvc exp run` carries the experiment's name, an earlier one of the workspace the time when it was made.
+A table is known by what is in it (tag `fer.table`: a hash of its rows and of what their predictors were made
+from), so two tables never mix and none is written twice. The plain name belongs to the table that the workspace
+holds now; a table of `dvc exp run` carries the experiment's name, an earlier one of the workspace the time of
+its making.
 """
 
 import math
@@ -16,7 +17,7 @@ from stages.tracking.inputs import Inputs, Row
 from stages.tracking.note import claimed, kept, note, row_name
 from stages.tracking.pictures import Pictures
 from stages.tracking.record import Point, Record
-from stages.tracking.runs import alarms_of, curves_of, params_of
+from stages.tracking.runs import alarms_of, curves_of, params_of, run_key
 from stages.tracking.store import Store
 from stages.tracking.view import view_tag
 
@@ -33,7 +34,7 @@ def table_key(inputs: Inputs) -> str:
 
 
 def row_key(inputs: Inputs, row: Row) -> str:
-    """Return the hash of one row: recipe, members, data and code of its predictor and reference, and its figures."""
+    """Return the hash of a row: recipe, members, data and code of its predictor and reference, and figures."""
     made = [inputs.fingerprint(name) for name in (inputs.predictor(row), row.get("reference"))]
     return fingerprint({"row": row, "made": made})
 
@@ -68,18 +69,23 @@ def describe(store: Store, inputs: Inputs, experiment_id: str) -> None:
             store.call("set_experiment_tag", experiment_id, key, value)
 
 
-def gains_records(inputs: Inputs, pictures: Pictures) -> list[Record]:
-    """Describe the rows in their order; the first carries the report and its pictures."""
-    return [_record(inputs, pictures, index, row) for index, row in enumerate(inputs.rows, 1)]
+def gains_records(inputs: Inputs, pictures: Pictures, links: dict[str, str]) -> list[Record]:
+    """Describe the rows in their order; the first carries the report and its pictures.
+
+    `links` leads from a predictor's key to the page of its run, with its weights.
+    """
+    return [_record(inputs, pictures, links, index, row) for index, row in enumerate(inputs.rows, 1)]
 
 
-def _record(inputs: Inputs, pictures: Pictures, index: int, row: Row) -> Record:
+def _record(inputs: Inputs, pictures: Pictures, links: dict[str, str], index: int, row: Row) -> Record:
     predictor = inputs.predictor(row) if row.get("applicable", True) else None
     folder = inputs.folder(predictor) if predictor else None
     files: list[tuple[Path, str]] = [(path, "") for path in _reports(inputs)] if index == 1 else []
     tags = {key: str(row[key]) for key in ("view", "phase", "technique", "verdict", "reason") if row.get(key)}
     tags |= {"kept": kept(row), "claimed": claimed(row), "alarms": alarms_of(row)}
     tags |= {"predictor": predictor or "", "reference": row.get("reference") or ""}
+    if predictor and (link := links.get(run_key(inputs, predictor))):
+        tags["mlflow.note.content"] = f"Measures [{predictor}]({link}), whose run holds the weights."
     points: list[Point] = [("row", float(index), 0), *_figures(row)]
     return Record(
         name=row_name(row),

@@ -68,15 +68,6 @@ class Inputs:
         name = technique.get("alone" if row["view"] == "alone" else "candidate")
         return str(name) if name and row.get("applicable", True) else None
 
-    def confusion(self, predictor: str | None) -> Path | None:
-        """Return the picture of a predictor's confusion matrix, where the report drew one."""
-        if not predictor:
-            return None
-        kind, _, run = predictor.partition("/")
-        folder = self.places.reports / "confusion"
-        paths = [folder / f"{name}.png" for name in (f"{kind}-{run}", f"{kind}_{run}", f"{kind}/{run}", run)]
-        return next((path for path in paths if path.is_file()), None)
-
 
 def read_inputs(places: Places) -> Inputs:
     """Read everything that MLflow shows.

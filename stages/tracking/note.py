@@ -1,7 +1,5 @@
 """What stands above the run table on MLflow's page: the headline, and the table once more as Markdown."""
 
-from typing import Any
-
 from fer_core.evaluation.table import (
     claim_text,
     gain_text,
@@ -24,10 +22,10 @@ def note(inputs: Inputs, experiment_id: str) -> str:
     notes = [f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in inputs.road.get("notes") or []]
     text = "\n\n".join(
         [
-            f"**{_headline(inputs)}**",
+            _headline(inputs),
             *([" ".join(notes)] if notes else []),
-            f"[The run table with the gains' columns](#{view_path(experiment_id).removeprefix('/#')}): accuracy, UAR "
-            "and macro-F1 in percent, gains and their 95 % interval in points.",
+            f"[The run table with the gains' columns]({view_path(experiment_id).removeprefix('/')}): "
+            "accuracy, UAR and macro-F1 in percent, gains and their 95 % interval in points.",
             _table(inputs.rows),
         ]
     )
@@ -55,13 +53,26 @@ def kept(row: Row) -> str:
 
 
 def _headline(inputs: Inputs) -> str:
-    text: Any = headline(inputs.summary, inputs.road).replace("->", "→")
-    return str(text[:1].upper() + text[1:])
+    """Return the one line that shows while the note is folded: from baseline to final, and each phase's part."""
+    text = headline(inputs.summary, inputs.road).replace("->", "→")
+    phases = [
+        f"phase {row['phase']} {'–' if row['gain'] is None else format(row['gain'], '+.1f')}"
+        for row in inputs.rows
+        if row["view"] == "phase"
+    ]
+    return " · ".join([text[:1].upper() + text[1:], *phases])
 
 
 def _table(rows: list[Row]) -> str:
     lines = [_HEAD, _RULE]
     for row in rows:
-        cells = [row_name(row), percent(row["accuracy"]), gain_text(row), claimed(row), verdict_text(row), kept(row)]
+        cells = [
+            row_name(row),
+            percent(row["accuracy"]),
+            gain_text(row),
+            claimed(row),
+            verdict_text(row),
+            kept(row),
+        ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

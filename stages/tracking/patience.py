@@ -13,9 +13,9 @@ class OutOfPatience(Exception):
 class Patience:
     """A budget of waiting, shared by all calls to one server.
 
-    A call may take its `allowance` for nothing; what it takes beyond is paid from the budget. So a healthy server
-    may be sent as much as there is, and a sick one costs `seconds` and one allowance at most: also where it keeps
-    the connection open and sends a byte now and then, which no timeout of a socket notices.
+    A call may take its `allowance` for nothing; what it takes beyond is paid from the budget. So a healthy
+    server may be sent as much as there is, and a sick one costs `seconds` and one allowance at most: also where
+    it keeps the connection open and sends a byte now and then, which no timeout of a socket notices.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """One MLflow run to be, and how the missing ones are written."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ class Record:
         seconds: shown as the run's duration.
         points: metrics; step 0 for a figure that stands alone, the epoch for a point of a curve.
         files: artifacts and the folder that each goes to.
+        draw: makes a picture, or None, when the run is really written.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Record:
     params: dict[str, str] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     files: list[tuple[Path, str]] = field(default_factory=list)
+    draw: Callable[[], Path | None] = lambda: None
 
     @property
     def content(self) -> str:
@@ -45,22 +47,29 @@ class Record:
         return fingerprint({"name": self.name, "tags": self.tags, "points": figures, "files": pictures})
 
 
-def write_records(store: Store, experiment_id: str, records: list[Record], title: str) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Written:
+    """What was done: runs created, runs brought up to date, and the id of every run by its key."""
+
+    created: int
+    updated: int
+    ids: dict[str, str]
+
+
+def write_records(store: Store, experiment_id: str, records: list[Record], title: str) -> Written:
     """Create the runs that the experiment lacks and bring those that changed up to date.
 
     The first record gets the latest start, so that MLflow's own order (newest first) is the records' order.
-
-    Returns:
-        How many runs were created, and how many were brought up to date.
     """
     found = _found(store, experiment_id)
     missing = [record for record in records if record.key not in found]
+    ids = {key: run.info.run_id for key, run in found.items()}
     now = int(time.time() * 1000)
     if missing:
         with Bar(title, len(missing), "runs") as bar:
             for index, record in enumerate(records):
                 if record.key not in found:
-                    _create(store, experiment_id, record, now - 1000 * index)
+                    ids[record.key] = _create(store, experiment_id, record, now - 1000 * index)
                     bar.advance()
     changed = [record for record in records if record.key in found and _stale(found[record.key], record)]
     for record in changed:
@@ -68,7 +77,7 @@ def write_records(store: Store, experiment_id: str, records: list[Record], title
         if run.info.run_name != record.name:
             store.call("update_run", run.info.run_id, name=record.name)
         _fill(store, run, record, now, curves=False)
-    return len(missing), len(changed)
+    return Written(len(missing), len(changed), ids)
 
 
 def _found(store: Store, experiment_id: str) -> dict[str, Any]:
@@ -91,13 +100,12 @@ def _stale(run: Any, record: Record) -> bool:
     return bool(run.data.tags.get(_CONTENT) != record.content)
 
 
-def _create(store: Store, experiment_id: str, record: Record, start: int) -> None:
-    run = store.call(
-        "create_run", experiment_id, start_time=start, run_name=record.name, tags={_CONTENT: "unfinished"}
-    )
+def _create(store: Store, experiment_id: str, record: Record, start: int) -> str:
+    run = store.call("create_run", experiment_id, start_time=start, run_name=record.name, tags={_CONTENT: "unfinished"})
     _fill(store, run, record, start, curves=True)
     end = start + int(record.seconds * 1000)
     store.call("set_terminated", run.info.run_id, "FINISHED", end)
+    return str(run.info.run_id)
 
 
 def _fill(store: Store, run: Any, record: Record, start: int, curves: bool) -> None:
@@ -111,7 +119,8 @@ def _fill(store: Store, run: Any, record: Record, start: int, curves: bool) -> N
         store.call("log_batch", run.info.run_id, params=batch)
     for batch in _batches(metrics, 1000):
         store.call("log_batch", run.info.run_id, metrics=batch)
-    for path, folder in record.files:
+    picture = record.draw()
+    for path, folder in [*record.files, *([(picture, "")] if picture else [])]:
         store.add_file(run, path, folder)
     tags = {**record.tags, _CONTENT: record.content, FINGERPRINT: record.key}
     store.call("log_batch", run.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])

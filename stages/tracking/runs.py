@@ -1,4 +1,4 @@
-"""The experiment "runs · <data>": every trained, stacked or TTA predictor once, with its curves and weights."""
+"""The experiment "runs · <data>": every trained, stacked or TTA predictor once, with curves and weights."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from fer_core.files import read_json, read_yaml
 from stages.store import fingerprint
 from stages.tracking.inputs import Inputs
+from stages.tracking.pictures import Pictures
 from stages.tracking.record import Point, Record
 from stages.tracking.store import Store
 
@@ -28,12 +29,12 @@ def runs_experiment(store: Store, inputs: Inputs) -> str:
     return str(found.experiment_id)
 
 
-def run_records(inputs: Inputs) -> list[Record]:
+def run_records(inputs: Inputs, pictures: Pictures) -> list[Record]:
     """Describe every predictor; those with one fingerprint (trained once, used twice) are one record."""
     together: dict[str, list[str]] = {}
     for name in inputs.done():
         together.setdefault(run_key(inputs, name), []).append(name)
-    return [_record(inputs, key, names) for key, names in together.items()]
+    return [_record(inputs, pictures, key, names) for key, names in together.items()]
 
 
 def run_key(inputs: Inputs, name: str) -> str:
@@ -61,7 +62,7 @@ def curves_of(folder: Path) -> list[Point]:
     ]
 
 
-def _record(inputs: Inputs, key: str, names: list[str]) -> Record:
+def _record(inputs: Inputs, pictures: Pictures, key: str, names: list[str]) -> Record:
     name = names[0]
     folder, status, scores = inputs.folder(name), inputs.statuses[name], inputs.runs.get(name, {})
     kind, _, short = name.partition("/")
@@ -73,8 +74,6 @@ def _record(inputs: Inputs, key: str, names: list[str]) -> Record:
     ]
     points += [(fact, float(status[fact]), 0) for fact in (*_FACTS, *_TTA_FACTS) if _is_number(status.get(fact))]
     files = [(folder / file, "model") for file in _MODEL_FILES if (folder / file).exists()]
-    if picture := inputs.confusion(name):
-        files.append((picture, "confusion"))
     return Record(
         name=short if kind == "train" else f"{kind} {short}",
         key=key,
@@ -89,6 +88,7 @@ def _record(inputs: Inputs, key: str, names: list[str]) -> Record:
         params=params_of(folder),
         points=points + curves_of(folder),
         files=files,
+        draw=lambda: pictures.confusion(name),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where MLflow's records go: a SQLite file in the repository, or the server that MLFLOW_TRACKING_URI names."""
+"""Where MLflow's records go: a SQLite file in the repository, or the server of MLFLOW_TRACKING_URI."""
 
 import os
 import re
@@ -31,7 +31,7 @@ class TrackingError(Exception):
 
 
 def repository_root() -> Path:
-    """Return the repository whose MLflow store is written: the original one also in DVC's temporary copies."""
+    """Return the repository whose MLflow store is written: the original also in DVC's temporary copies."""
     return work_folder().parent.resolve()
 
 
@@ -104,9 +104,7 @@ class Store:
     def create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         """Create an experiment whose artifacts stand in the repository, or where the server keeps them."""
         place = None if self._patience else (self.root / "mlartifacts").as_uri()
-        kind = {
-            "mlflow.experimentKind": "custom_model_development"
-        }  # so that the page shows runs, not traces
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the page shows runs, not traces
         return str(self.call("create_experiment", name, artifact_location=place, tags={**kind, **tags}))
 
     def all_runs(self, experiment_id: str) -> list[Any]:
@@ -121,7 +119,7 @@ class Store:
                 return runs
 
     def add_file(self, run: Any, path: Path, folder: str) -> None:
-        """Store a file with a run under `folder`; weights on the same disk get a second name and take no room.
+        """Store a file with a run under `folder`; weights on the same disk only get a second name.
 
         Every stage replaces its files and never writes into them, so the second name keeps what it names.
         """

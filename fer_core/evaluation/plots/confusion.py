@@ -14,8 +14,8 @@ def draw_confusion(path: Path, confusion: npt.ArrayLike, classes: Sequence[str],
     counts = np.asarray(confusion, dtype=np.int64)
     support = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
-    size = 3.2 + 0.42 * len(classes)
-    with picture(path, size + 0.6, size) as figure:
+    side = 0.42 * len(classes)
+    with picture(path, side + 3.6, side + 1.9) as figure:
         axes = figure.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(counts):
@@ -33,6 +33,6 @@ def draw_confusion(path: Path, confusion: npt.ArrayLike, classes: Sequence[str],
         axes.spines[:].set_visible(False)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true (test pictures)")
-        figure.suptitle(title, fontsize=12)
+        axes.set_title(title)
         bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
         bar.outline.set_edgecolor(GREY)

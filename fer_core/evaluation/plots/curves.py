@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import MaxNLocator
+
 from fer_core.evaluation.plots.style import BLUE, LIGHT, VERMILION, picture
 
 _COLUMNS = 4
@@ -16,9 +18,7 @@ def draw_curves(
     """Draw train accuracy and validation macro-F1 per epoch of each run to `path` (PNG)."""
     rows = max(1, math.ceil(len(histories) / _COLUMNS))
     with picture(path, 11, 0.9 + 1.9 * rows) as figure:
-        figure.suptitle(
-            "Train accuracy (orange, dashed) and validation macro-F1 (blue) per epoch, %", fontsize=12
-        )
+        figure.suptitle("Train accuracy (orange, dashed) and validation macro-F1 (blue) per epoch, %", fontsize=12)
         grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, (name, history) in zip(grid, histories.items(), strict=False):
             epochs = [epoch["epoch"] for epoch in history]
@@ -28,6 +28,7 @@ def draw_curves(
             axes.set_title(name + mark, fontsize=9)
             axes.grid(color=LIGHT, linewidth=0.5)
             axes.tick_params(labelsize=8)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for axes in grid[len(histories) :]:
             axes.set_axis_off()
         for axes in grid[: len(histories)][-_COLUMNS:]:

@@ -9,20 +9,33 @@ from matplotlib.axes import Axes
 
 from fer_core.evaluation.gains import Row
 from fer_core.evaluation.plots.style import BLUE, FAINT, GREY, INK, LIGHT, VERMILION, picture
+from fer_core.evaluation.table import title_text
 
 _KEPT: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 8, "markerfacecolor": BLUE}
 _DROPPED: dict[str, Any] = {"color": VERMILION, "marker": "o", "markersize": 8, "markerfacecolor": "white"}
 _ALONE: dict[str, Any] = {"color": GREY, "marker": "D", "markersize": 5, "markerfacecolor": GREY}
+_LEGEND = (
+    "accuracy that stands",
+    "baseline + claimed gains of the phases",
+    "claimed range",
+    "on the ladder, kept",
+    "on the ladder, not kept",
+    "alone, on the baseline",
+)
+_STANDS, _PHASES, _RANGE, _ON_KEPT, _ON_DROPPED, _SINGLE = _LEGEND
 _OFFSET = 0.2  # of the rungs' and the techniques' marks from the middle of their column
 
 
-def draw_ladder(path: Path, rows: Sequence[Row], title: str) -> None:
-    """Draw the rows of the gains table to `path` (PNG); `title` is the table's headline."""
+def draw_ladder(path: Path, rows: Sequence[Row], title: str, notes: Sequence[str] = ()) -> None:
+    """Draw the rows of the gains table to `path` (PNG).
+
+    `title` is the table's headline; `notes` say below the picture what the data are, as a picture travels alone.
+    """
     ladder = [row for row in rows if row["view"] == "ladder"]
     phases = [row for row in rows if row["view"] == "phase"]
     alone = {row["technique"]: row for row in rows if row["view"] == "alone"}
     with picture(path, max(6.0, 2.2 + 0.9 * len(ladder)), 8.2) as figure:
-        figure.suptitle("\n".join(textwrap.wrap(title.replace("->", "→"), 84)), fontsize=13, fontweight="bold")
+        figure.suptitle(title.replace("->", "→").replace("; ", "\n"), fontsize=13, fontweight="bold")
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.15, 1])
         for axes in (top, bottom):
             _columns(axes, ladder)
@@ -30,8 +43,14 @@ def draw_ladder(path: Path, rows: Sequence[Row], title: str) -> None:
         _gains(bottom, ladder, alone)
         names = [textwrap.fill(row["title"], 13, break_long_words=False) for row in ladder]
         bottom.set_xticks(range(len(ladder)), names, fontsize=9)
+        small = [*notes, f"{ladder[0]['n_test']} test pictures; whiskers: 95 % intervals."]
+        bottom.set_xlabel(" ".join(small), fontsize=9.5, color=GREY, wrap=True)
         bottom.set_xlim(-0.6, len(ladder) - 0.4)
         top.tick_params(axis="x", length=0, labelbottom=False)
+        found = [axes.get_legend_handles_labels() for axes in (top, bottom)]
+        handles = {label: mark for marks, labels in found for mark, label in zip(marks, labels, strict=True)}
+        ordered = sorted(handles, key=_LEGEND.index)
+        figure.legend([handles[label] for label in ordered], ordered, loc="outside lower center", ncols=3, fontsize=9.5)
 
 
 def _columns(axes: Axes, ladder: Sequence[Row]) -> None:
@@ -50,7 +69,7 @@ def _accuracy(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) -> None:
     levels = []
     for index, row in enumerate(ladder):
         if row["accuracy"] is None:
-            axes.text(index, level, "not\napplicable", ha="center", va="bottom", fontsize=8.5, color=GREY)
+            axes.text(index, level + 0.4, "not\napplicable", ha="center", va="bottom", fontsize=8.5, color=GREY)
         else:
             value, low, high = (100 * row[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
             dropped = row["kept"] is False
@@ -70,7 +89,7 @@ def _accuracy(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) -> None:
             level = level if dropped else value
         levels.append(level)
     edges = [index - 0.5 for index in range(len(ladder) + 1)]
-    axes.stairs(levels, edges, baseline=None, color=BLUE, linewidth=2, zorder=2, label="accuracy that stands")
+    axes.stairs(levels, edges, baseline=None, color=BLUE, linewidth=2, zorder=2, label=_STANDS)
     _claimed_levels(axes, ladder, phases)
     for row in phases:
         columns = [index for index, rung in enumerate(ladder) if rung["phase"] == row["phase"]]
@@ -84,13 +103,13 @@ def _accuracy(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) -> None:
                 va="bottom",
                 fontsize=9.5,
             )
+    axes.margins(y=0.09)
     axes.set_ylabel("test accuracy, %")
-    _legend(axes, "lower right")
 
 
 def _claimed_levels(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) -> None:
     """Draw, per phase, the baseline plus all gains claimed so far (the lower end of an open claim)."""
-    claimed, label = 100 * ladder[0]["accuracy"], "baseline + claimed gain of the phases"
+    claimed, label = 100 * ladder[0]["accuracy"], _PHASES
     for row in phases:
         claimed += row["claimed_low"]
         columns = [index for index, rung in enumerate(ladder) if rung["phase"] == row["phase"]]
@@ -104,34 +123,29 @@ def _claimed_levels(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) ->
 
 def _gains(axes: Axes, ladder: Sequence[Row], alone: dict[str, Row]) -> None:
     """Draw the claimed range as a bar, the measured gain on the ladder and alone as marks with intervals."""
-    labels = {"claimed": "claimed range", "kept": "on the ladder, kept", "dropped": "on the ladder, not kept"}
-    labels["alone"] = "alone, on the baseline"
+    unused = {name: name for name in _LEGEND}  # a name goes to the first mark of its kind
     for index, row in enumerate(ladder):
         if row["claimed_low"] is not None:
             low, high = row["claimed_low"], row["claimed_high"]
             height = (row["claimed_low"] + 1 if high is None else high) - low
-            label = labels.pop("claimed", "_")
-            bar = {"color": LIGHT, "edgecolor": GREY, "linewidth": 0.6, "zorder": 1, "label": label}
-            axes.bar(index, height, bottom=low, width=0.8, **bar)
+            label = unused.pop(_RANGE, "_")
+            axes.bar(index, height, 0.8, low, color=LIGHT, edgecolor=GREY, linewidth=0.6, zorder=1, label=label)
         if row["gain"] is not None:
             dropped = row["kept"] is False
             style = _DROPPED if dropped else _KEPT
-            label = labels.pop("dropped" if dropped else "kept", "_")
+            label = unused.pop(_ON_DROPPED if dropped else _ON_KEPT, "_")
             _mark(axes, index - _OFFSET, row["gain"], row["gain_low"], row["gain_high"], style, label)
         single = alone.get(row["technique"])
         if single is not None and single["gain"] is not None:
             bounds = (single["gain"], single["gain_low"], single["gain_high"])
-            _mark(axes, index + _OFFSET, *bounds, _ALONE, labels.pop("alone", "_"))
+            _mark(axes, index + _OFFSET, *bounds, _ALONE, unused.pop(_SINGLE, "_"))
         if index and row["gain"] is None and (single is None or single["gain"] is None):
             axes.text(index, 0, "n/a", ha="center", va="bottom", fontsize=9, color=GREY)
     axes.axhline(0, color=INK, linewidth=1, zorder=1.5)
     axes.set_ylabel("gain in accuracy, points")
-    _legend(axes, "upper left")
 
 
-def _mark(
-    axes: Axes, x: float, value: float, low: float, high: float, style: dict[str, Any], label: str = "_"
-) -> None:
+def _mark(axes: Axes, x: float, value: float, low: float, high: float, style: dict[str, Any], label: str = "_") -> None:
     """Draw one value with its 95 % interval."""
     axes.errorbar(
         x,
@@ -153,9 +167,6 @@ def _phase_text(row: Row, columns: int) -> str:
     if row["gain"] is None:
         return f"Phase {row['phase']}\nnot applicable"
     gain = f"{row['gain']:+.1f} [{row['gain_low']:.1f}, {row['gain_high']:.1f}]"
-    title = textwrap.shorten(f"Phase {row['phase']}: {row['title']}", 12 * columns, placeholder="…")
-    return f"{title}\n{gain}{chr(10) if columns < 2 else '; '}{claim}"
-
-
-def _legend(axes: Axes, place: str) -> None:
-    axes.legend(loc=place, fontsize=9, framealpha=0.9, edgecolor=LIGHT)
+    if columns == 1:
+        return f"Phase {row['phase']}\n{gain}\n{claim}"
+    return f"{textwrap.shorten(title_text(row), 14 * columns, placeholder=' …')}\n{gain}; {claim}"

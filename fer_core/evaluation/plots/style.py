@@ -8,6 +8,7 @@ bytes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from fer_core.files import replacing
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 INK, GREY, LIGHT, FAINT = "#222222", "#6B6B6B", "#D9D9D9", "#F3F3F3"
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.size": 11,
     "axes.titlesize": 12,
     "axes.titlelocation": "left",

@@ -1,0 +1,149 @@
+"""Backbone weights in and out of files: safetensors or tensor-only PyTorch files, never arbitrary pickles."""
+
+import pickle
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from timm.layers import resample_abs_pos_embed, resample_patch_embed
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from fer_core.errors import ConfigError
+from fer_core.files import replacing
+
+ENOUGH = 0.9  # share of the backbone's tensors that a file must bring
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "backbone")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a weights file gave.
+
+    Attributes:
+        matched: names of the backbone's tensors that were loaded.
+        missing: names that the file lacks or has in a shape that does not fit.
+        unexpected: names in the file that were not used.
+        share: matched / (matched + missing).
+    """
+
+    matched: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    share: float
+
+
+def save_backbone(model: nn.Module, path: Path) -> None:
+    """Write the backbone's tensors as safetensors; the file is whole or absent."""
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in _backbone(model).state_dict().items()
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+def load_backbone(model: nn.Module, path: Path) -> LoadReport:
+    """Load a file into the backbone of `model` (its `.backbone`, or itself), or refuse and change nothing.
+
+    Names may carry any prefix ("module.", "backbone.", ...) and stand under a wrapper key such as
+    "state_dict". Input channels, patch size and position embeddings are adapted by timm's own functions.
+
+    Raises:
+        ConfigError: no such file, not a tensor-only file, or under 90 % of the backbone's tensors matched.
+    """
+    backbone = _backbone(model)
+    wanted = {
+        name: tensor
+        for name, tensor in backbone.state_dict().items()
+        if not name.endswith("num_batches_tracked")  # a counter, absent from many published files
+    }
+    found = read_tensors(path)
+    prefix = _prefix(found, wanted)
+    named = {name.removeprefix(prefix): (name, tensor) for name, tensor in found.items()}
+    if "fc_norm.weight" in wanted and "fc_norm.weight" not in named:
+        # timm calls a transformer's last norm so when patches are averaged instead of a class token read
+        named |= {name.replace("norm.", "fc_norm.", 1): named[name] for name in list(named) if name[:5] == "norm."}
+    fitted: dict[str, Tensor] = {}
+    used = set()
+    for name, tensor in wanted.items():
+        if name not in named:
+            continue
+        source, value = named[name]
+        adapted = _fit(name, value, tensor, backbone)
+        if adapted is not None:
+            fitted[name] = adapted
+            used.add(source)
+    missing = [name for name in wanted if name not in fitted]
+    unexpected = [name for name in found if name not in used and not name.endswith("num_batches_tracked")]
+    share = len(fitted) / len(wanted)
+    if share < ENOUGH:
+        raise ConfigError(
+            f"{path} fits only {len(fitted)} of the backbone's {len(wanted)} tensors ({share:.0%}, expected at "
+            f"least {ENOUGH:.0%}). Missing or of another shape: {', '.join(missing[:3])} ..."
+        )
+    backbone.load_state_dict(fitted, strict=False)
+    return LoadReport(list(fitted), missing, unexpected, share)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors or PyTorch file by name, out of a wrapper key if there is one.
+
+    Raises:
+        ConfigError: no such file, or not a tensor-only file.
+    """
+    if not path.is_file():
+        raise ConfigError(f"Weights file {path} does not exist.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"{path} is not a file of tensors only (safetensors, or a PyTorch state dict): {first}"
+        ) from None
+    while isinstance(content, dict):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
+        if inner is None:
+            break
+        content = inner
+    if not isinstance(content, dict):
+        raise ConfigError(f"Expected {path} to hold named tensors; got {type(content).__name__}.")
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _backbone(model: nn.Module) -> nn.Module:
+    inner = getattr(model, "backbone", None)
+    return inner if isinstance(inner, nn.Module) else model
+
+
+def _prefix(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+    """Return the prefix under which most of the wanted names stand in the file, the shortest if several do."""
+    votes: Counter[str] = Counter()
+    for name in found:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in wanted:
+                votes["".join(f"{part}." for part in parts[:start])] += 1
+    return min(votes, key=lambda prefix: (-votes[prefix], len(prefix)), default="")
+
+
+def _fit(name: str, value: Tensor, like: Tensor, backbone: nn.Module) -> Tensor | None:
+    """Return `value` in the shape of `like`, adapted where timm knows how, or None."""
+    if value.shape == like.shape:
+        return value
+    if name.endswith("pos_embed") and value.ndim == like.ndim == 3 and value.shape[2] == like.shape[2]:
+        prefix = 0 if getattr(backbone, "no_embed_class", False) else getattr(backbone, "num_prefix_tokens", 0)
+        grid = backbone.patch_embed.grid_size  # type: ignore[union-attr]
+        value = resample_abs_pos_embed(value, list(grid), num_prefix_tokens=int(prefix))  # type: ignore[arg-type]
+    if value.ndim == like.ndim == 4 and value.shape[0] == like.shape[0]:
+        first = next(key for key, tensor in backbone.state_dict().items() if tensor.ndim == 4)
+        if name == first and value.shape[1] != like.shape[1]:
+            value = adapt_input_conv(like.shape[1], value, base_chans=value.shape[1])
+        if "patch_embed" in name and value.shape[2:] != like.shape[2:]:
+            value = resample_patch_embed(value, list(like.shape[2:]))
+    return value if value.shape == like.shape else None

@@ -1,0 +1,41 @@
+"""Decode every picture once and write aligned faces of one size.
+
+Reads  data/ingest/ (manifest.parquet, pictures.parquet) and the params align, profile, profiles.<profile>.size.
+Writes data/align/: manifest.parquet (with crop_index and aligned_landmarks) and faces.npy (uint8, N x H x W x C).
+"""
+
+from pathlib import Path
+
+import typer
+
+from stages.common import DATA, DEBUG, read_params, stage
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@stage
+def main(
+    source: Path = typer.Option(DATA / "ingest", help="Folder that ingest wrote."),
+    out: Path = typer.Option(DATA / "align", help="Folder to write."),
+    debug: bool = DEBUG,
+) -> None:
+    """Align faces by five landmarks, or resize pictures that come cropped."""
+    from fer_core.datasets.store import read_pictures
+    from fer_core.errors import unknown_name
+    from fer_core.faces.align import align, all_grey, read_config
+    from fer_core.manifest import read_manifest, write_manifest
+
+    params = read_params()
+    profile, profiles = params["profile"], params["profiles"]
+    if profile not in profiles:
+        raise unknown_name("profile", profile, profiles)
+    config = read_config(params.get("align"), profiles[profile]["size"])
+    manifest, pictures = read_manifest(source / "manifest.parquet"), source / "pictures.parquet"
+    grey = all_grey(read_pictures(pictures))
+    table = align(manifest, read_pictures(pictures), grey, config, out / "faces.npy")
+    write_manifest(out / "manifest.parquet", table, "align")
+
+
+if __name__ == "__main__":
+    app()

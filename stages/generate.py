@@ -1,0 +1,57 @@
+"""Draw the embedded default data set (generated faces, not people) in RAF-CE's layout.
+
+Reads params.yaml: data, seed, profiles.<profile>.standin. Writes data/raw/standin; for any other data set only a
+README.txt there that says so. Unfinished pictures wait in .work/standin: an interrupted run goes on where it was.
+"""
+
+import os
+from pathlib import Path
+
+import typer
+
+from stages.common import DATA, DEBUG, read_params, stage, work_folder
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@stage
+def main(
+    out: Path = typer.Option(DATA / "raw" / "standin", help="Folder to write."),
+    params: Path = typer.Option(Path("params.yaml"), help="Where data, seed and profile are read."),
+    work: Path | None = typer.Option(None, help="Where unfinished pictures wait.", show_default=".work/standin"),
+    workers: int = typer.Option(0, help="Processes; 0 means one per core."),
+    debug: bool = DEBUG,
+) -> None:
+    """Draw the generated data set."""
+    import shutil
+
+    from fer_core.errors import ConfigError
+    from fer_core.files import write_text
+    from fer_core.standin import StandinConfig, generate
+
+    values = read_params(params)
+    if values.get("data") != "standin":
+        if out.is_dir():
+            shutil.rmtree(out)
+        write_text(out / "README.txt", f"No stand-in was needed: data is {values.get('data')!r}.\n")
+        return
+    profile = values.get("profile")
+    try:
+        chosen = values["profiles"][profile]["standin"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"{params} has no `profiles.{profile}.standin`.") from None
+    known = set(StandinConfig.__dataclass_fields__) - {"seed"}
+    unknown = sorted(set(chosen) - known)
+    if unknown:
+        raise ConfigError(
+            f"Expected the keys of `profiles.{profile}.standin` to be among {', '.join(sorted(known))}; "
+            f"got {unknown[0]!r}."
+        )
+    config = StandinConfig(seed=values.get("seed", 1), **chosen)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    generate(out, config, workers=workers or cores, work=work or work_folder() / "standin")
+
+
+if __name__ == "__main__":
+    app()

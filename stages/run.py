@@ -1,0 +1,60 @@
+"""Run the whole road: `dvc repro`, then the gains table and the line that opens MLflow at it.
+
+With --profile the road runs under another profile, and params.yaml is put back as it was afterwards, also after
+Ctrl-C; `dvc repro` then brings the former results back from DVC's cache.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from fer_core.errors import unknown_name
+from fer_core.files import write_text
+from stages.common import DEBUG, read_params, stage
+
+app = typer.Typer(add_completion=False)
+
+
+@contextmanager
+def under_profile(profile: str | None, params: Path) -> Iterator[None]:
+    """Set `profile:` in params.yaml for the time being; comments and layout stay as they are."""
+    text = params.read_text(encoding="utf-8")
+    values = read_params(params)
+    if profile is None or profile == values["profile"]:
+        yield
+        return
+    if profile not in values["profiles"]:
+        raise unknown_name("PROFILE", profile, values["profiles"])
+    write_text(params, re.sub(r"(?m)^profile: *\w+", f"profile: {profile}", text, count=1))
+    try:
+        yield
+    finally:
+        write_text(params, text)
+
+
+@app.command()
+@stage
+def main(
+    profile: str = typer.Option(None, help="smoke, demo or gpu; default: what params.yaml says."),
+    debug: bool = DEBUG,
+) -> None:
+    """Run `dvc repro` and print the gains table."""
+    start = time.monotonic()
+    with under_profile(profile, Path("params.yaml")):
+        code = subprocess.run(["dvc", "repro"], check=False).returncode
+    if code:
+        print(f"dvc repro failed (exit status {code}); what was finished is kept", file=sys.stderr)
+        raise typer.Exit(code)
+    print(f"\nthe whole road took {(time.monotonic() - start) / 60:.1f} minutes\n", flush=True)
+    subprocess.run([sys.executable, "-m", "stages.show_gains"], check=True)
+    print("\nmake ui   # opens this table in MLflow, with every run's curves, pictures and model")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,81 @@
+"""Each alarm rings for its failure and is silent one step before it."""
+
+import numpy as np
+import pytest
+
+from fer_core.evaluation import alarms
+from fer_core.evaluation.metrics import scores
+
+NAMES = [f"class {letter}" for letter in "abcdef"]
+TRUTH = np.array([0] * 40 + [1] * 20 + [2] * 15 + [3] * 12 + [4] * 8 + [5] * 5)
+
+
+def test_collapsed_to_the_majority_class():
+    result = scores(TRUTH, np.zeros(100, int), 6)
+    assert alarms.collapsed(result, 6) == ["collapsed: predicts 1 of 6 classes"]  # accuracy equals the share
+
+
+def test_accuracy_below_the_majority_share():
+    guess = np.where(np.arange(100) < 39, TRUTH, (TRUTH + 1) % 6)
+    (text,) = alarms.collapsed(scores(TRUTH, guess, 6), 6)
+    assert text == "collapsed: accuracy 39.0 % is below the majority share 40.0 %"
+
+
+def test_a_third_of_the_classes_is_enough():
+    assert alarms.collapsed(scores(TRUTH, np.minimum(TRUTH, 1), 6), 6) == []
+
+
+def test_never_predicted_names_the_largest_with_their_support():
+    guess = np.where(TRUTH == 2, 0, TRUTH)
+    assert alarms.never_predicted(scores(TRUTH, guess, 6), NAMES) == ["never predicts class c (15)"]
+    (text,) = alarms.never_predicted(scores(TRUTH, np.zeros(100, int), 6), NAMES)
+    assert text == "never predicts class b (20), class c (15), class d (12) and 2 more"
+    assert alarms.never_predicted(scores(TRUTH, TRUTH, 6), NAMES) == []
+
+
+def test_a_class_without_test_pictures_is_not_missed():
+    assert alarms.never_predicted(scores([0, 1], [0, 1], 6), NAMES) == []
+
+
+@pytest.mark.parametrize(("f1", "rings"), [((0.0,), True), ((0.4, 0.0), True), ((0.01,), False)])
+def test_dead_au_head(f1, rings):
+    assert bool(alarms.dead_au_head(*f1)) is rings
+
+
+def test_no_au_head_or_undefined_f1_is_not_dead():
+    assert alarms.dead_au_head(None, float("nan")) == [] == alarms.dead_au_head()
+
+
+@pytest.mark.parametrize(("train", "validation", "rings"), [(0.96, 0.52, True), (0.75, 0.5, False), (None, 0.5, False)])
+def test_gap_above_25_points(train, validation, rings):
+    found = alarms.overfitted(train, validation)
+    assert bool(found) is rings
+    if rings:
+        assert found == ["train-validation gap 44 points (96 % against 52 %)"]
+
+
+def test_not_converged_names_the_members():
+    assert alarms.not_converged(False) == ["not converged"]
+    assert alarms.not_converged(True) == alarms.not_converged(None) == []
+    members = {"train/member-vit": False, "train/member-resnet": True}
+    assert alarms.not_converged(False, members) == ["not converged: member-vit"]
+
+
+def test_nan_in_history_or_predictions():
+    fine = [{"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0}]
+    assert alarms.not_a_number(fine, np.zeros((2, 3))) == []
+    broken = [*fine, {"epoch": 2, "train_loss": None, "validation_loss": 1.0}, {"epoch": 3, "train_loss": None}]
+    assert alarms.not_a_number(broken, np.zeros((2, 3))) == ["train_loss is NaN from epoch 2 on"]
+    values = np.zeros((4, 3))
+    values[1:3, 0] = np.nan
+    assert alarms.not_a_number([], values) == ["2 predictions are NaN"]
+    assert alarms.not_a_number([], np.full((1, 2), -np.inf)) == []  # probability 0 is a number
+
+
+@pytest.mark.parametrize(
+    ("loss", "sampler", "rings"),
+    [("cb", "weighted", True), ("cb", "none", False), ("ce", "weighted", False), ("focal", "weighted", False)],
+)
+def test_two_corrections(loss, sampler, rings):
+    assert bool(alarms.two_corrections({"loss": loss, "sampler": sampler})) is rings
+    assert alarms.two_corrections({}) == []

@@ -1,0 +1,107 @@
+"""Verdicts at their edges, and rows in cases that the whole tree of test_report does not have."""
+
+import pytest
+
+from fer_core.errors import DataError
+from fer_core.evaluation.gains import KEYS, gain_rows, standing, verdict
+from fer_core.evaluation.paired import Comparison, Interval
+from fer_core.evaluation.table import claim_text, gain_text, headline, score_text, verdict_text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-3.0, -0.1, "harmful"),
+        (-3.0, 0.0, "not distinguishable from 0"),
+        (0.0, 0.0, "not distinguishable from 0"),
+        (0.0, 30.0, "not distinguishable from 0"),
+        (-1.0, 30.0, "not distinguishable from 0"),
+        (0.1, 4.9, "below the claim"),
+        (0.1, 5.0, "compatible with the claim"),
+        (6.0, 7.0, "compatible with the claim"),
+        (10.0, 20.0, "compatible with the claim"),
+        (10.1, 20.0, "above the claim"),
+    ],
+)
+def test_verdict_against_a_claim_of_5_to_10(low, high, expected):
+    assert verdict(low, high, 5, 10) == expected
+
+
+def test_an_open_claim_cannot_be_exceeded():
+    assert verdict(50, 60, 5, None) == "compatible with the claim"
+    assert verdict(1, 2, 5, None) == "below the claim"
+
+
+def run(accuracy=0.5, **facts):
+    test = {"accuracy": accuracy, "n": 100, "classes_present": 3, "nll": 1.0}
+    validation = {"accuracy": 0.5, "macro_f1": 0.4}
+    return {"state": "done", "reason": None, "test": test, "validation": validation, "alarms": []} | facts
+
+
+def compare(candidate, reference):
+    gain = Interval(5.0, 1.0, 9.0)
+    return Comparison(gain, gain, gain, 0.01, 12, 3)
+
+
+def score(predictor, metric):
+    return Interval(0.5, 0.4, 0.6)
+
+
+def road(**technique):
+    plan = {"phase": 1, "title": "T", "claimed": [3, 8], "applicable": True, "reason": None}
+    plan |= {"alone": "train/alone-t", "reference_alone": "train/baseline", "candidate": "train/ladder-t"}
+    phase = {"title": "Phase 1: first", "from": 55, "to": 65, "claimed": [10, 10]}
+    return {"phases": {1: phase}, "techniques": {"t": plan | technique}}
+
+
+STATE = {"applicable": True, "kept": True, "candidate": "train/ladder-t", "reference": "train/baseline"}
+STATE |= {"current": "train/ladder-t"}
+RUNS = {name: run(fingerprint=name, train_seconds=10.0) for name in ("train/baseline", "train/ladder-t")}
+
+
+def test_a_run_that_was_not_needed_keeps_its_reason():
+    runs = RUNS | {"train/alone-t": {"state": "not_needed", "reason": "same as the baseline"}}
+    rows = gain_rows(road(), {"t": STATE}, runs, compare, score)
+    alone = rows[2]
+    assert (alone["view"], alone["applicable"], alone["reason"]) == ("alone", False, "same as the baseline")
+    assert verdict_text(alone) == "not applicable: same as the baseline"
+
+
+def test_a_technique_of_the_users_own_that_is_not_on_the_ladder_is_an_alone_row_only():
+    rows = gain_rows(road(candidate=None), {}, RUNS | {"train/alone-t": run()}, compare, score)
+    assert [row["technique"] for row in rows] == ["baseline", "phase 1", "t"]
+    assert rows[1]["reason"] == "none of its techniques is on this road"
+    assert standing(road(candidate=None), {}) == "train/baseline"
+
+
+def test_the_same_training_is_not_paid_twice():
+    runs = RUNS | {"train/ladder-t": RUNS["train/baseline"], "train/alone-t": run()}
+    rows = gain_rows(road(), {"t": STATE}, runs, compare, score)
+    assert rows[-1]["train_seconds"] == 0
+    assert rows[0]["train_seconds"] == 10
+
+
+def test_every_row_has_every_key_in_one_order():
+    for row in gain_rows(road(), {"t": STATE}, RUNS, compare, score):
+        assert tuple(row) == KEYS
+
+
+def test_missing_states_and_baseline_are_refused():
+    with pytest.raises(DataError, match="rung t has no state"):
+        gain_rows(road(), {}, RUNS, compare, score)
+    with pytest.raises(DataError, match="train/baseline has no predictions"):
+        gain_rows(road(), {"t": STATE}, {}, compare, score)
+
+
+def test_words():
+    row = gain_rows(road(), {"t": STATE}, RUNS, compare, score)[-1]
+    assert (gain_text(row), claim_text(row), score_text(row, "uar")) == ("+5.0 [1.0, 9.0]", "3–8", "50.0 ↑")
+    assert claim_text(row | {"claimed_high": None}) == "3+"
+    assert claim_text(row | {"claimed_high": 3}) == "3"
+    assert score_text(row | {"uar_gain_low": -4, "uar_gain_high": -0.1}, "uar") == "50.0 ↓"
+    assert score_text(row | {"uar_gain_low": -4, "uar_gain_high": 0}, "uar") == "50.0"
+    found = {"baseline_accuracy": 0.5, "final_accuracy": 0.4, "final_gain": -10.04}
+    found |= {"final_gain_low": -12.0, "final_gain_high": -8.0}
+    assert headline(found, road()) == (
+        "baseline 50.0 % -> final 40.0 %: -10.0 points [-12.0, -8.0]; the roadmap claims 55 -> 65"
+    )
