@@ -27,10 +27,10 @@ def main(
     from fer_core.manifest import read_manifest, write_manifest
 
     params = read_params()
-    profile, profiles = params["profile"], params["profiles"]
+    profile, profiles = params.get("profile"), params.get("profiles") or {}
     if profile not in profiles:
         raise unknown_name("profile", profile, profiles)
-    config = read_config(params.get("align"), profiles[profile]["size"])
+    config = read_config(params.get("align"), profiles[profile].get("size"))
     manifest, pictures = read_manifest(source / "manifest.parquet"), source / "pictures.parquet"
     grey = all_grey(read_pictures(pictures))
     table = align(manifest, read_pictures(pictures), grey, config, out / "faces.npy")

@@ -24,9 +24,7 @@ def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path} was not found in {Path.cwd()}; run stages from the repository root."
-        ) from None
+        raise ConfigError(f"{path} was not found in {Path.cwd()}; run stages from the repository root.") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}.") from None
     if not isinstance(params, dict):

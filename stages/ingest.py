@@ -27,13 +27,8 @@ def main(
     from fer_core.datasets.ingest import ingest
 
     params = read_params()
-    ingest(
-        params["data"],
-        raw or DATA / "raw" / str(params["data"]),
-        out,
-        limit=params.get("limit"),
-        seed=params["seed"],
-    )
+    data = str(params.get("data"))
+    ingest(data, raw or DATA / "raw" / data, out, limit=params.get("limit"), seed=params.get("seed"))
 
 
 if __name__ == "__main__":

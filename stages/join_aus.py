@@ -27,9 +27,11 @@ def main(
     from fer_core.aus import SOURCES
     from fer_core.aus.join import join, without_aus
     from fer_core.files import write_json, write_parquet
+    from fer_core.labels import label_set
     from fer_core.manifest import read_manifest, write_manifest
 
-    data = read_params()["data"]
+    data = str(read_params().get("data"))
+    label_set(data)  # refuses a set that is not known, which would otherwise look like one without AUs
     table = read_manifest(manifest)
     labels = SOURCES[data](raw or DATA / "raw" / data) if data in SOURCES else None
     joined = join(table, labels) if labels else without_aus(table)

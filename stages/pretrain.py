@@ -63,9 +63,7 @@ def main(
     print(f"{backbone}: {', '.join(planned['kinds']) or 'no run asks for pretrained weights'}")
 
 
-def _pretrain(
-    kind: str, planned: dict[str, Any], slot: Slot, manifest: Path, faces: Path, start: Path | None
-) -> None:
+def _pretrain(kind: str, planned: dict[str, Any], slot: Slot, manifest: Path, faces: Path, start: Path | None) -> None:
     import pandas as pd
 
     from fer_core.pretraining.weights import save_backbone

@@ -22,9 +22,7 @@ app = typer.Typer(add_completion=False)
 def main(
     rung: str = typer.Argument(help="Name of the rung, e.g. attention; `baseline` starts the ladder."),
     after: Path = typer.Option(..., help="Folder with the state.yaml that this rung stands on."),
-    candidate: str = typer.Option(
-        ..., help="The rung's predictor, relative to data/, e.g. train/ladder-vit."
-    ),
+    candidate: str = typer.Option(..., help="The rung's predictor, relative to data/, e.g. train/ladder-vit."),
     road: Path = PLANS / "road.yaml",
     manifest: Path = DATA / "join_aus" / "manifest.parquet",
     out: Path = typer.Option(None, help="Output folder; default data/select/<rung>."),

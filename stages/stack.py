@@ -55,9 +55,7 @@ def members_of(runs: Path, group: str) -> tuple[dict[str, Path], list[str]]:
     members: dict[str, Path] = {}
     by_fingerprint: dict[str, str] = {}
     reasons = []
-    for folder in sorted(
-        runs.glob(f"{group}-*"), key=lambda path: (path.name.endswith("-current"), path.name)
-    ):
+    for folder in sorted(runs.glob(f"{group}-*"), key=lambda path: (path.name.endswith("-current"), path.name)):
         status: dict[str, Any] = read_json(folder / "status.json")
         if status["state"] != "done":
             reasons.append(status["reason"])
@@ -67,9 +65,7 @@ def members_of(runs: Path, group: str) -> tuple[dict[str, Path], list[str]]:
     return members, reasons or ["no member was planned"]
 
 
-def _stack(
-    name: str, members: dict[str, Path], config: StackConfig, seed: int, manifest: Path, out: Path
-) -> None:
+def _stack(name: str, members: dict[str, Path], config: StackConfig, seed: int, manifest: Path, out: Path) -> None:
     import numpy as np
 
     from fer_core.ensemble import diversity
@@ -87,9 +83,7 @@ def _stack(
     validation = np.stack([validation_log_probabilities(file, truth) for file in files])
     ids, first = log_probabilities_on_test(files[0])
     test = np.stack([first, *(log_probabilities_on_test(file, ids)[1] for file in files[1:])])
-    result = vote(
-        validation, test, truth.labels, list(members), config.methods, seed=seed, folds=config.folds
-    )
+    result = vote(validation, test, truth.labels, list(members), config.methods, seed=seed, folds=config.folds)
     table = prediction_table({"validation": (truth.ids, result.validation), "test": (ids, result.test)})
     write_parquet(out / "predictions.parquet", table)
     report = {

@@ -84,11 +84,11 @@ def _train(
     from fer_core.evaluation.metrics import au_scores, scores
     from fer_core.evaluation.validation import prediction_table
     from fer_core.files import write_parquet
-    from fer_core.pretraining.weights import save_backbone
     from fer_core.recipe import Recipe
     from fer_core.training.faces import load_faces
     from fer_core.training.loop import converged, train
     from fer_core.training.predict import predict
+    from fer_core.training.runs import save_run
 
     typed = Recipe.from_dict(recipe)
     manifest = pd.read_parquet(joined / "manifest.parquet")
@@ -103,9 +103,7 @@ def _train(
         for split, face_set in sets.items():
             logs, aus = predict(model, face_set.to(device))
             if split == "train":
-                figures["train_accuracy"] = scores(
-                    face_set.labels.numpy(), logs.argmax(1).numpy(), classes
-                ).accuracy
+                figures["train_accuracy"] = scores(face_set.labels.numpy(), logs.argmax(1).numpy(), classes).accuracy
                 continue
             table = prediction_table({split: (face_set.ids, logs.numpy())})
             if aus is not None:
@@ -114,7 +112,7 @@ def _train(
                     figures["au_f1"] = au_scores(face_set.aus.numpy(), aus.numpy()).mean_f1
             tables.append(table)
         write_parquet(folder / "predictions.parquet", pd.concat(tables, ignore_index=True))
-        save_backbone(model, folder / "weights.safetensors")
+        save_run(model, folder / "weights.safetensors")
         write_yaml(folder / "recipe.yaml", recipe)
         write_json(folder / "history.json", trained.history)
         status = {

@@ -80,7 +80,7 @@ def _evaluate(
     from fer_core.files import write_parquet
     from fer_core.recipe import Recipe
     from fer_core.training.faces import load_faces
-    from fer_core.training.views import load_run, predict_with_views
+    from fer_core.training.runs import load_run, predict_with_views
     from fer_core.tta import view_names
 
     manifest = pd.read_parquet(joined / "manifest.parquet")
@@ -93,9 +93,7 @@ def _evaluate(
     for member in members:
         recipe = Recipe.from_dict(read_yaml(DATA / member / "recipe.yaml"))
         channels = sets["validation"].pixels.shape[3]
-        model = load_run(
-            recipe, DATA / member / "weights.safetensors", channels, len(card["classes"]), len(au_names)
-        )
+        model = load_run(recipe, DATA / member / "weights.safetensors", channels, len(card["classes"]), len(au_names))
         for split, face_set in sets.items():
             logs[split].append(predict_with_views(model, face_set, names))
     seconds = time.perf_counter() - start
@@ -115,10 +113,7 @@ def _evaluate(
     write_json(
         out / "status.json",
         {
-            **{
-                key: status.get(key)
-                for key in ("train_seconds", "pretrain_seconds", "parameters", "converged")
-            },
+            **{key: status.get(key) for key in ("train_seconds", "pretrain_seconds", "parameters", "converged")},
             "state": "done",
             "reason": None,
             "fingerprint": status["fingerprint"],

@@ -108,7 +108,7 @@ def _path(root: Path) -> str:
 def _start(uri: str, root: Path, port: int, log: Path) -> "subprocess.Popen[bytes]":
     """Start the server in a session of its own: Ctrl-C reaches us alone, and we stop it with its worker."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri, "--default-artifact-root", str(root / "mlartifacts")]
+    command += ["--backend-store-uri", uri, "--artifacts-destination", str(root / "mlartifacts")]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         environment = {**_ENVIRONMENT, **os.environ}

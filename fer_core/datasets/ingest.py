@@ -14,7 +14,7 @@ from fer_core.manifest import write_manifest
 UNREADABLE = "picture missing or unreadable"
 
 
-def read_dataset(data: str, folder: Path, limit: int | None, seed: int) -> Dataset:
+def read_dataset(data: str, folder: Path, limit: int | None, seed: int | None) -> Dataset:
     """Read a data set by its name in `DATASETS`.
 
     Raises:
@@ -42,7 +42,7 @@ def split_truth(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return open_rows, truth
 
 
-def ingest(data: str, folder: Path, out: Path, limit: int | None, seed: int) -> None:
+def ingest(data: str, folder: Path, out: Path, limit: int | None, seed: int | None) -> None:
     """Read the data set `data` from `folder` and write manifest, pictures, test truth and card into `out`."""
     dataset = read_dataset(data, folder, limit, seed)
     lost = write_pictures(out / "pictures.parquet", dataset, f"ingest {data}")

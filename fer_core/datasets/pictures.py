@@ -15,10 +15,7 @@ _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 def in_folder(folder: Path) -> dict[str, Path]:
     """Return picture key -> file of the pictures that lie directly in a folder, sorted by name."""
-    if not folder.is_dir():
-        return {}
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
-    return {picture_key(path.name): path for path in reversed(files)}
+    return _by_key(_list(folder)) if folder.is_dir() else {}
 
 
 def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[str, Path], bool]:
@@ -45,9 +42,9 @@ def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[s
         place = folder / name
         if not place.is_dir():
             continue
-        files = [path for path in place.iterdir() if path.suffix.lower() in _ENDINGS]
+        files = _list(place)
         for aligned in (False, True):
-            found = {picture_key(path.name): path for path in files if path.stem.endswith("_aligned") == aligned}
+            found = _by_key([path for path in files if path.stem.endswith("_aligned") == aligned])
             found = {key: path for key, path in found.items() if key in keys}
             is_crop = aligned or place.name == "aligned"
             score = (len(found), is_crop != originals_first)
@@ -66,3 +63,15 @@ def read_pictures(rows: pd.DataFrame, files: dict[str, Path]) -> Iterator[tuple[
     for sample in rows["sample_id"]:
         path = files.get(sample)
         yield sample, path.read_bytes() if path else None
+
+
+def _list(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+
+
+def _by_key(files: list[Path]) -> dict[str, Path]:
+    """Return picture key -> file; of 0001.jpg and 0001.png the first by name."""
+    found: dict[str, Path] = {}
+    for path in files:
+        found.setdefault(picture_key(path.name), path)
+    return found

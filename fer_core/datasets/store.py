@@ -60,7 +60,7 @@ def read_pictures(path: Path) -> Iterator[list[tuple[str, bytes | None]]]:
         DataError: the file does not exist or is no Parquet.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)  # pre-buffering would hold the whole file
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; the stage that writes it has not run.") from None
     except pa.ArrowInvalid as error:

@@ -2,7 +2,8 @@
 
 Efron & Tibshirani, An Introduction to the Bootstrap (1993): draw as many units as there are, with replacement, score
 again, repeat; the 2.5th and 97.5th percentiles bound a 95 % interval. A unit is a picture, or a subject where a subject
-has several pictures, because pictures of one person are not independent (the cluster bootstrap of the same book).
+has several pictures, because pictures of one person are not independent (cluster bootstrap: Davison & Hinkley,
+Bootstrap Methods and their Application, 1997).
 
 Every predictor is scored on the *same* draws, so the difference of two predictors' values is their paired bootstrap.
 A draw is a row of weights W (how often each unit came); the counts that the scores need are then one product

@@ -11,7 +11,8 @@ that is predicted but never true has no recall, and scikit-learn's default macro
 no entry of its own, as its false alarms already lower the recall of the classes they were taken from. This equals
 `f1_score(..., average="macro", labels=np.unique(labels), zero_division=0)` and `balanced_accuracy_score`.
 
-The evaluation of AU detection by F1 per unit follows Zhao et al., CVPR 2016 (joint patch and multi-label learning).
+AU detection is scored by F1 per unit and its mean, as in Zhao, Chu & Zhang, CVPR 2016 (deep region and multi-label
+learning).
 """
 
 from dataclasses import dataclass

@@ -5,10 +5,10 @@ Generated faces, not people: a test bench whose truth is known, never evidence a
 How a picture comes about, one file per step: `layout` plans who is shown in which picture, `expressions` draws
 votes and Action Unit intensities, `deform` turns them into positions of lids, brows and lips, `surface` paints
 and displaces the head, `render` looks at it through a camera, `degrade` spoils the picture as the web does,
-`coder` writes the labels a human coder would write, `generate` does all of it in parallel.
+`coder` writes the labels a human coder would write, `writing` does all of it in parallel.
 """
 
 from fer_core.standin.config import VERSION, StandinConfig
-from fer_core.standin.generate import generate
+from fer_core.standin.writing import generate
 
 __all__ = ["VERSION", "StandinConfig", "generate"]

@@ -7,7 +7,7 @@ from fer_core.standin.canvas import Canvas, linear
 from fer_core.standin.curves import blob, sigmoid, smoothstep
 from fer_core.standin.deform import Features
 from fer_core.standin.furrows import chin_pad
-from fer_core.standin.head import Window, window
+from fer_core.standin.head import Window, window, without_jaw
 from fer_core.standin.identity import Identity
 from fer_core.standin.mouth import Mouth
 
@@ -36,7 +36,7 @@ def carve_flesh(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
     w = window(0.25, 1.40, 0.70)
     canvas.lift(w, 0.02 * blob(w.x, w.y, 0, me.mouth_y - 0.02, 0.22, 0.16))
     canvas.lift(w, -0.010 * blob(w.x, w.y, 0, me.mouth_y - 0.13, 0.022, 0.05))
-    lower = w.y - f.chin_shift * smoothstep(0.35, 0.95, w.y)
+    lower = without_jaw(w.y, f.chin_shift)
     shrug = a.mean(17)
     canvas.lift(w, 0.055 * (1 + 0.5 * shrug) * blob(w.x, lower, 0, 0.87 - 0.03 * shrug, 0.13, 0.085))
     canvas.lift(w, -0.030 * (1 + 0.6 * a.mean(16)) * blob(w.x, lower, 0, 0.735, 0.16, 0.03))
@@ -76,7 +76,7 @@ def paint_beard(canvas: Canvas, me: Identity, f: Features, mouth: Mouth) -> None
     colour = linear(me.hair) * 1.1
     if me.beard:
         w = window(-0.15, 1.60, 1.15)
-        lower = w.y - f.chin_shift * smoothstep(0.35, 0.95, w.y)
+        lower = without_jaw(w.y, f.chin_shift)
         area = sigmoid((lower - 0.52 - 0.55 * np.clip(w.side - 0.35, -0.1, 0.35)) / 0.06) * smoothstep(
             1.12, 0.98, lower
         )

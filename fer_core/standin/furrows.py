@@ -6,7 +6,7 @@ from fer_core.standin.action_units import Muscles
 from fer_core.standin.canvas import Canvas
 from fer_core.standin.curves import bell, blob, sigmoid, smoothstep
 from fer_core.standin.deform import Features
-from fer_core.standin.head import window
+from fer_core.standin.head import window, without_jaw
 from fer_core.standin.identity import Identity
 
 
@@ -105,5 +105,4 @@ def fold_lower(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
 
 def chin_pad(x: np.ndarray, y: np.ndarray, f: Features) -> np.ndarray:
     """Return the chin's pad, moving with the jaw."""
-    lower = y - f.chin_shift * smoothstep(0.35, 0.95, y)
-    return blob(x, lower, 0, 0.87, 0.13, 0.075)
+    return blob(x, without_jaw(y, f.chin_shift), 0, 0.87, 0.13, 0.075)

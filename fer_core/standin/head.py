@@ -23,75 +23,20 @@ _MIDDLE, _WARP_U, _WARP_V = 0.15, 1.3, 1.2
 _U_END = np.arcsinh(_WARP_U * _HALF_TURN)
 _V_START, _V_END = (np.arcsinh(_WARP_V * (y - _MIDDLE)) for y in (TOP, BOTTOM))
 
-KNOTS = np.array(
-    [
-        -1.32,
-        -1.13,
-        -1.05,
-        -0.90,
-        -0.65,
-        -0.35,
-        -0.10,
-        0.12,
-        0.35,
-        0.55,
-        0.75,
-        0.90,
-        0.99,
-        1.05,
-        1.12,
-        1.30,
-        1.50,
-        1.70,
-        1.95,
-    ]
-)
-DEPTH = np.array(
-    [
-        -0.30,
-        -0.02,
-        0.36,
-        0.60,
-        0.755,
-        0.80,
-        0.775,
-        0.79,
-        0.795,
-        0.80,
-        0.775,
-        0.76,
-        0.66,
-        0.42,
-        0.28,
-        0.22,
-        0.22,
-        0.25,
-        0.30,
-    ]
-)
-WIDTH = np.array(
-    [
-        -0.30,
-        -0.02,
-        0.38,
-        0.61,
-        0.735,
-        0.775,
-        0.775,
-        0.765,
-        0.725,
-        0.665,
-        0.575,
-        0.475,
-        0.42,
-        0.41,
-        0.41,
-        0.42,
-        0.50,
-        0.95,
-        1.35,
-    ]
-)
+# fmt: off
+KNOTS = np.array([
+    -1.32, -1.13, -1.05, -0.90, -0.65, -0.35, -0.10, 0.12, 0.35, 0.55,
+    0.75, 0.90, 0.99, 1.05, 1.12, 1.30, 1.50, 1.70, 1.95,
+])
+DEPTH = np.array([
+    -0.30, -0.02, 0.36, 0.60, 0.755, 0.80, 0.775, 0.79, 0.795, 0.80,
+    0.775, 0.76, 0.66, 0.42, 0.28, 0.22, 0.22, 0.25, 0.30,
+])
+WIDTH = np.array([
+    -0.30, -0.02, 0.38, 0.61, 0.735, 0.775, 0.775, 0.765, 0.725, 0.665,
+    0.575, 0.475, 0.42, 0.41, 0.41, 0.42, 0.50, 0.95, 1.35,
+])
+# fmt: on
 _DENSE = 400
 _DENSE_Y = np.linspace(TOP, BOTTOM, _DENSE)
 
@@ -156,17 +101,26 @@ def window(top: float = TOP, bottom: float = BOTTOM, half: float = 9.0) -> Windo
     return Window(row_slice, col_slice, x, Y[row_slice, None], np.abs(x), sigmoid(x / 0.05))
 
 
-def base_radius(width: np.ndarray, depth: np.ndarray, jaw: float, chin: float, hair_volume: float) -> np.ndarray:
+def without_jaw(y: np.ndarray, shift: float) -> np.ndarray:
+    """Return the heights at which points of the lower face would stand with an average, closed jaw.
+
+    Args:
+        y: heights on the face.
+        shift: how far chin length and jaw drop have moved the chin; neck and shoulders stay.
+    """
+    return y - shift * smoothstep(0.35, 0.95, y) * smoothstep(1.75, 1.30, y)
+
+
+def base_radius(width: np.ndarray, depth: np.ndarray, chin_shift: float, hair_volume: float) -> np.ndarray:
     """Return rho `(SIZE, SIZE)` without features; not positive where there is no head (above the crown).
 
     Args:
         width: smoothed half-width profile.
         depth: smoothed front-depth profile.
-        jaw: how far the jaw has dropped.
-        chin: how much longer than average the lower face is.
+        chin_shift: how far the chin stands below its average place.
         hair_volume: how much the hair raises the crown.
     """
-    y = Y - (chin + 0.75 * jaw) * smoothstep(0.35, 0.95, Y)
+    y = without_jaw(Y, chin_shift)
     y = np.where(y < -0.45, -0.45 + (y + 0.45) / (1 + 1.3 * hair_volume), y)
     raw_width = profile_at(width, y)[:, None]
     w = np.maximum(raw_width, 1e-3)

@@ -49,7 +49,7 @@ def build_surface(me: Identity, intensity: np.ndarray, wears: Attire, gaze: np.n
         mouth.shape_mouth(me, f, a),
     )
     hair = attire.hair_mask(me)
-    radius = head.base_radius(me.width, me.depth, f.jaw, me.chin, me.hair_volume)
+    radius = head.base_radius(me.width, me.depth, f.chin_shift, me.hair_volume)
 
     furrows.fold_upper(canvas, me, f, a)
     furrows.fold_lower(canvas, me, f, a)

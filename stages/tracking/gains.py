@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fer_core.evaluation.table import kept_text
 from stages.store import fingerprint
 from stages.tracking.inputs import Inputs, Row
-from stages.tracking.note import claimed, kept, note, row_name
+from stages.tracking.note import claimed, note, row_name
 from stages.tracking.pictures import Pictures
 from stages.tracking.record import Point, Record
 from stages.tracking.runs import alarms_of, curves_of, params_of, run_key
@@ -82,7 +83,7 @@ def _record(inputs: Inputs, pictures: Pictures, links: dict[str, str], index: in
     folder = inputs.folder(predictor) if predictor else None
     files: list[tuple[Path, str]] = [(path, "") for path in _reports(inputs)] if index == 1 else []
     tags = {key: str(row[key]) for key in ("view", "phase", "technique", "verdict", "reason") if row.get(key)}
-    tags |= {"kept": kept(row), "claimed": claimed(row), "alarms": alarms_of(row)}
+    tags |= {"kept": kept_text(row), "claimed": claimed(row), "alarms": alarms_of(row)}
     tags |= {"predictor": predictor or "", "reference": row.get("reference") or ""}
     if predictor and (link := links.get(run_key(inputs, predictor))):
         tags["mlflow.note.content"] = f"Measures [{predictor}]({link}), whose run holds the weights."

@@ -25,7 +25,8 @@ def note(inputs: Inputs, experiment_id: str) -> str:
             _headline(inputs),
             *([" ".join(notes)] if notes else []),
             f"[The run table with the gains' columns]({view_path(experiment_id).removeprefix('/')}): "
-            "accuracy, UAR and macro-F1 in percent, gains and their 95 % interval in points.",
+            "accuracy, UAR and macro-F1 in percent, gains and their 95 % interval in points. The same view is "
+            "*gains* in the menu at the top right.",
             _table(inputs.rows),
         ]
     )
@@ -45,11 +46,6 @@ def row_name(row: Row) -> str:
 def claimed(row: Row) -> str:
     """Return the claimed range as in the report; nothing where nothing is claimed."""
     return "" if row.get("claimed_low") is None else claim_text(row)
-
-
-def kept(row: Row) -> str:
-    """Return "yes" or "no" for a rung of the ladder."""
-    return kept_text(row)
 
 
 def _headline(inputs: Inputs) -> str:
@@ -72,7 +68,7 @@ def _table(rows: list[Row]) -> str:
             gain_text(row),
             claimed(row),
             verdict_text(row),
-            kept(row),
+            kept_text(row),
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

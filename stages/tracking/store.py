@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from stages.common import work_folder
 from stages.tracking.patience import OutOfPatience, Patience
 
-PATIENCE = 8.0  # seconds; with `import mlflow` and one allowance, under 15
+PATIENCE = 6.0  # seconds; with `import mlflow` on a busy machine and one allowance, under 15
 _LOCK_SECONDS = 120.0
 _ENVIRONMENT = {  # set before mlflow is imported; what the user has set stands
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -60,34 +60,35 @@ def prepare_environment() -> None:
 def opened(root: Path) -> Iterator["Store"]:
     """Yield the store, created if need be, with no other writer of this machine at work on it.
 
-    Everything that goes wrong inside comes out as TrackingError.
+    Raises:
+        TrackingError: here and from the store's methods, whatever the server, the database or the disk says.
     """
     prepare_environment()
-    uri = tracking_uri(root)
-    lock = root / ".work" / "mlflow.lock"
+    path = root / ".work" / "mlflow.lock"
+    lock = FileLock(path, timeout=_LOCK_SECONDS)
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=_LOCK_SECONDS):
-            from mlflow import MlflowClient
-
-            yield Store(MlflowClient(uri), uri, root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
-        raise TrackingError(f"another process has held {lock} for {_LOCK_SECONDS:.0f} s") from None
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except OutOfPatience:
-        raise TrackingError(f"{shown(uri)} is too slow to answer") from None
-    except Exception as error:
-        raise TrackingError(_told(uri, error)) from error
+        raise TrackingError(f"another process has held {path} for {_LOCK_SECONDS:.0f} s") from None
+    except OSError as error:
+        raise TrackingError(f"{path} cannot be written: {error}") from error
+    try:
+        yield Store(tracking_uri(root), root)
+    finally:
+        lock.release()
 
 
 class Store:
     """MLflow's client, with one server's whims and one disk's short cuts kept in one place."""
 
-    def __init__(self, client: Any, uri: str, root: Path) -> None:
+    def __init__(self, uri: str, root: Path) -> None:
+        from mlflow import MlflowClient
+
         self.uri, self.root = uri, root
-        self._client = client
         self._patience = Patience(PATIENCE) if is_server(uri) else None
+        with self._told():
+            self._client = MlflowClient(uri)
 
     @property
     def page(self) -> str:
@@ -96,10 +97,11 @@ class Store:
 
     def call(self, method: str, *args: Any, allowance: float = 0.5, **kwargs: Any) -> Any:
         """Call a method of MlflowClient, without waiting for ever."""
-        function = getattr(self._client, method)
-        if self._patience is None:
-            return function(*args, **kwargs)
-        return self._patience.call(function, *args, allowance=allowance, **kwargs)
+        with self._told():
+            function = getattr(self._client, method)
+            if self._patience is None:
+                return function(*args, **kwargs)
+            return self._patience.call(function, *args, allowance=allowance, **kwargs)
 
     def create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         """Create an experiment whose artifacts stand in the repository, or where the server keeps them."""
@@ -131,18 +133,28 @@ class Store:
         from mlflow.utils.file_utils import local_file_uri_to_path
 
         target = Path(local_file_uri_to_path(run.info.artifact_uri)) / folder / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        if path.suffix == ".safetensors":
-            with suppress(OSError):  # another disk, or one without links
-                os.link(path.resolve(), target)
-                return
-        shutil.copyfile(path, target)
+        with self._told():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            if path.suffix == ".safetensors":
+                with suppress(OSError):  # another disk, or one without links
+                    os.link(path.resolve(), target)
+                    return
+            shutil.copyfile(path, target)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OutOfPatience:
+            raise TrackingError(f"{shown(self.uri)} is too slow to answer") from None
+        except Exception as error:
+            raise TrackingError(_summary(self.uri, error)) from error
 
 
-def _told(uri: str, error: Exception) -> str:
+def _summary(uri: str, error: Exception) -> str:
     text = shown(str(error))
-    if "401" in text or "403" in text:
+    if re.search(r"\b40[13]\b|unauthorized|forbidden", text, re.IGNORECASE):
         return f"{shown(uri)} refused the credentials (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
     if re.search("refused|resolve|unreachable", text, re.IGNORECASE):
         return f"{shown(uri)} cannot be reached"

@@ -25,7 +25,7 @@ def test_tokens(token: str, number: int, odd: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "L", "x12", "12C", "12B", "L12R", "LR12", "TB24", "12L", "3", "99", "012", "1.5", "-1", "0", "null"]
+    "token", ["L", "x12", "12C", "12B", "L12R", "LR12", "TB24", "12L", "3", "99", "012", "1.5", "-1", "0", "null"]
 )
 def test_what_is_no_token(token: str) -> None:
     with pytest.raises(ValueError, match=re.escape(token)):

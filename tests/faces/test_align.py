@@ -78,8 +78,8 @@ def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((512, 512, 1), np.uint8)
     stripes[:, ::2] = 255
     scale = 64 / 512
-    matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
-    crop = warp(stripes, matrix, 64)
+    matrix = np.array([[scale, 0, 0], [0, scale, 0]])  # every sample point on a white stripe
+    crop = warp(stripes, matrix, 64)[1:-1, 1:-1]
     assert abs(int(crop.min()) - 128) <= 2
     assert abs(int(crop.max()) - 128) <= 2
     assert resize(stripes, 64).std() < 2

@@ -26,14 +26,19 @@ TECHNIQUES = {  # phase, title, claimed, kind
     "temporal": (None, "Temporal", [10, 20], "temporal"),
 }
 DROPPED = "attention"
+SMALL = ("au_multitask", "attention", "tta")
 MEMBERS = ("current", "resnet", "vit", "efficientnet")
 
 
 class Road:
-    """Writes the folders that `track` reads under `root`; `loss` is the baseline's, as in `-S loss=cb`."""
+    """Writes the folders that `track` reads under `root`; `loss` is the baseline's, as in `-S loss=cb`.
 
-    def __init__(self, root: Path, loss: str = "ce", data: str = "standin", epochs: int = 20) -> None:
-        self.root, self.loss, self.data, self.epochs = root, loss, data, epochs
+    A small road has three techniques instead of ten.
+    """
+
+    def __init__(self, root: Path, loss: str = "ce", epochs: int = 2, small: bool = True) -> None:
+        self.root, self.loss, self.data, self.epochs = root, loss, "standin", epochs
+        self.techniques = {name: TECHNIQUES[name] for name in SMALL} if small else TECHNIQUES
         self.runs: dict[str, dict] = {}
         self.states: dict[str, dict] = {}
         self.road = self._road()
@@ -41,7 +46,7 @@ class Road:
     def write(self) -> "Road":
         self._predictor("train/baseline")
         reference = "train/baseline"
-        for name, (phase, _, _, kind) in TECHNIQUES.items():
+        for name, (phase, _, _, kind) in self.techniques.items():
             if phase is None:
                 continue
             alone, candidate = self._alone(name), self._candidate(name)
@@ -86,7 +91,7 @@ class Road:
                 "reference_alone": "train/baseline",
                 "candidate": self._candidate(name) if phase is not None else None,
             }
-            for name, (phase, title, claimed, kind) in TECHNIQUES.items()
+            for name, (phase, title, claimed, kind) in self.techniques.items()
         }
         phases = {
             1: {"title": "quick wins", "from": 55, "to": 65, "claimed": [10, 10]},

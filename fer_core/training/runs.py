@@ -1,4 +1,4 @@
-"""A trained run, loaded from its folder, and its predictions under test-time augmentation."""
+"""A trained run saved and loaded, and its predictions under test-time augmentation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,14 +6,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from fer_core.files import replacing
 from fer_core.models import FerModel
 from fer_core.recipe import Recipe
 from fer_core.training.device import pick_device
 from fer_core.training.faces import FaceSet
 from fer_core.training.loop import new_model
 from fer_core.tta import average, predict_views
+
+
+def save_run(model: FerModel, path: Path) -> None:
+    """Write every tensor of the model, heads included, as safetensors; the file is whole or absent."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 def load_run(recipe: Recipe, weights: Path, channels: int, classes: int, aus: int) -> FerModel:

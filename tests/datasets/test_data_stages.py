@@ -1,0 +1,150 @@
+"""The three data stages by hand, one after another, on a small set in RAF-CE's layout."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from made_up_sets import edit, write, write_fer2013, write_rafce
+from typer.testing import CliRunner, Result
+
+from fer_core.files import read_json
+from fer_core.manifest import read_manifest
+from stages import align, ingest, join_aus
+
+PARAMS = {
+    "data": "rafce",
+    "limit": None,
+    "seed": 1,
+    "profile": "tiny",
+    "profiles": {"tiny": {"size": 16}},
+    "align": {"detector": "auto", "zoom": 0.9, "max_dropped": 0.02},
+}
+STAGES = {"ingest": ingest.app, "align": align.app, "join_aus": join_aus.app}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = write_rafce(tmp_path / "data" / "raw" / "rafce")
+    names = [f"{k:04d}.jpg" for k in range(1, 113)]
+    write(folder / "RAFCE_AUlabel.txt", [f"{n} {'null' if k % 9 == 0 else '12+L25'}" for k, n in enumerate(names)])
+    write(folder / "RAFCE_landmark.txt", [f"{n} 6 8 13 8 10 11 7 15 12 15" for n in names])
+    set_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def set_params(root: Path, **changes: object) -> None:
+    (root / "params.yaml").write_text(yaml.safe_dump(PARAMS | changes))
+
+
+def run(name: str, *arguments: str) -> Result:
+    return CliRunner().invoke(STAGES[name], list(arguments))
+
+
+def run_all() -> None:
+    for name in STAGES:
+        result = run(name)
+        assert result.exit_code == 0, result.output
+
+
+def test_from_published_files_to_aus(root: Path) -> None:
+    run_all()
+    table = read_manifest(root / "data/join_aus/manifest.parquet")
+    faces = np.load(root / "data/align/faces.npy", mmap_mode="r")
+    assert faces.shape == (112, 16, 16, 3)
+    assert sorted(table["crop_index"]) == list(range(112))
+    assert table["aligned_landmarks"].notna().all()
+    test = table["split"] == "test"
+    assert table.loc[test, ["emotion", "AU12", "AU25"]].isna().all().all()
+    assert table.loc[~test, "AU25"].notna().sum() == 74
+    assert len(pd.read_parquet(root / "data/ingest/test_truth.parquet")) == 28
+    test_aus = pd.read_parquet(root / "data/join_aus/test_aus.parquet")
+    assert test_aus["AU25"].sum() == 25
+    report = read_json(root / "data/join_aus/aus.json")
+    assert report["names"] == ["AU12", "AU25"]
+    assert len(report["left_out"]) == 20
+    for name in STAGES:
+        assert not [path for path in (root / "data" / name).iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_set_without_aus(root: Path) -> None:
+    write_fer2013(root / "data/raw/fer2013", private=False, per_class=12)
+    set_params(root, data="fer2013", limit=84)
+    run_all()
+    assert read_json(root / "data/join_aus/aus.json") == {"names": [], "notes": []}
+    assert np.load(root / "data/align/faces.npy").shape == (84, 16, 16, 1)
+
+
+def spoil(root: Path, fault: str) -> tuple[str, str]:
+    """Bring a fault in; return the stage that must refuse it and a part of its sentence."""
+    raw = root / "data/raw/rafce"
+    if fault == "missing folder":
+        shutil.rmtree(raw)
+        return "ingest", "data/raw/rafce does not exist; expected there"
+    if fault == "bad label":
+        edit(raw / "RAFCE_emolabel.txt", 3, "0003.jpg x")
+        return "ingest", "RAFCE_emolabel.txt, line 3: expected a class index"
+    if fault == "unknown data":
+        set_params(root, data="rafc")
+        return "ingest", "Did you mean 'rafce'"
+    if fault == "undecodable":
+        for k in range(1, 5):
+            (raw / "original" / f"{k:04d}.jpg").write_bytes(b"x")
+        return "align", "4 of 112 pictures were lost"
+    if fault == "unknown profile":
+        set_params(root, profile="tinny")
+        return "align", "Did you mean 'tiny'"
+    if fault == "bad AU":
+        edit(raw / "RAFCE_AUlabel.txt", 2, "0002.jpg 12+x")
+        return "join_aus", "RAFCE_AUlabel.txt, line 2: expected AUs"
+    write(raw / "RAFCE_AUlabel.txt", [f"{k:04d}.jpg 19" for k in range(1, 113)])
+    return "join_aus", "no positive among 56 annotated train pictures"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["missing folder", "bad label", "unknown data", "undecodable", "unknown profile", "bad AU", "no AU"],
+)
+def test_bad_input_is_one_sentence_exit_1_and_nothing_half_written(root: Path, fault: str) -> None:
+    failing, message = spoil(root, fault)
+    for name in STAGES:
+        result = run(name)
+        if name == failing:
+            break
+        assert result.exit_code == 0, result.output
+    assert result.exit_code == 1
+    sentence = result.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("error: ")
+    assert message in sentence
+    assert "Traceback" not in result.output
+    out = root / "data" / failing
+    assert not out.exists() or list(out.iterdir()) == []
+    assert run(failing, "--debug").exception is not None
+    assert not isinstance(run(failing, "--debug").exception, SystemExit)
+
+
+def test_join_aus_does_not_take_an_unknown_set_for_one_without_aus(root: Path) -> None:
+    run_all()
+    set_params(root, data="rafc")
+    result = run("join_aus")
+    assert result.exit_code == 1
+    assert "Did you mean 'rafce'" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "key"), [("ingest", "data"), ("ingest", "seed"), ("align", "profiles")])
+def test_a_missing_key_is_one_sentence(root: Path, name: str, key: str) -> None:
+    assert run("ingest").exit_code == 0
+    (root / "params.yaml").write_text(yaml.safe_dump({k: v for k, v in PARAMS.items() if k != key}))
+    result = run(name)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("error: Expected `")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_help_reads_well(name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "--out" in result.output
