@@ -30,7 +30,7 @@ repro: install  ## Run the whole road and print the gains table. PROFILE=smoke: 
 	@python -m stages.run $(if $(PROFILE),--profile $(PROFILE))
 
 gains: install  ## Print the gains table of the last run.
-	@python -m stages.show_gains
+	@python -m stages.report --print-only
 
 ui: install  ## Open the gains table in MLflow.
 	@python -m stages.ui

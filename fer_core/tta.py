@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_core.augment.affine import matrices, warp_images
-from fer_core.errors import ConfigError, unknown_name
+from fer_core.errors import ConfigError, DataError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,15 @@ def predict_views(model: nn.Module, images: Tensor, names: Sequence[str], batch_
             mode, and back afterwards.
         images: (N, C, H, W), float in 0..1 or uint8, on any device; batches move to the model's.
         names: views; the first must be "identity".
-        batch_size: at most this many views in one forward pass.
+        batch_size: at most this many views in one forward pass, but never less than one picture's.
+
+    Raises:
+        ConfigError: an unknown view, or "identity" not the first.
+        DataError: no picture.
     """
     _check(names)
+    if len(images) == 0:
+        raise DataError("Expected at least one picture for test-time augmentation; got none.")
     device = next((tensor.device for tensor in model.parameters()), images.device)
     training = model.training
     model.eval()
@@ -93,11 +99,9 @@ def predict_views(model: nn.Module, images: Tensor, names: Sequence[str], batch_
             faces = faces.float().div_(255) if faces.dtype == torch.uint8 else faces
             output = model(make_views(faces, names).flatten(0, 1))
             logits = getattr(output, "logits", output)
-            parts.append(logits.float().log_softmax(dim=-1).unflatten(0, (len(names), -1)).cpu())
+            parts.append(logits.float().log_softmax(dim=-1).unflatten(0, (len(names), len(faces))).cpu())
     finally:
         model.train(training)
-    if not parts:
-        raise ConfigError("Expected at least one picture for test-time augmentation; got none.")
     return torch.cat(parts, dim=1)
 
 

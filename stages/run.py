@@ -52,7 +52,7 @@ def main(
         print(f"dvc repro failed (exit status {code}); what was finished is kept", file=sys.stderr)
         raise typer.Exit(code)
     print(f"\nthe whole road took {(time.monotonic() - start) / 60:.1f} minutes\n", flush=True)
-    subprocess.run([sys.executable, "-m", "stages.show_gains"], check=True)
+    subprocess.run([sys.executable, "-m", "stages.report", "--print-only"], check=True)
     print("\nmake ui   # opens this table in MLflow, with every run's curves, pictures and model")
 
 

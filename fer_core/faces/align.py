@@ -156,7 +156,6 @@ class _Work:
                 for (at, _), crop in zip(todo, pool.map(self._crop, todo), strict=True):
                     if isinstance(crop, str):
                         self.reasons[at] = crop
-                        self.used[at] = np.nan
                     else:
                         faces[self.done] = crop
                         self.index[at] = self.done

@@ -14,6 +14,8 @@ from torch.nn import functional
 
 from fer_core.losses.common import at_least_float32
 
+SHORTEST = 1e-2  # a shorter embedding counts as this long, or a dead one's gradient would explode
+
 
 class ArcFace(nn.Module):
     """Identity logits with an additive angular margin, for `cross_entropy`.
@@ -39,7 +41,7 @@ class ArcFace(nn.Module):
         survive half precision.
         """
         with torch.autocast(features.device.type, enabled=False):
-            features = functional.normalize(at_least_float32(features), dim=-1)
+            features = functional.normalize(at_least_float32(features), dim=-1, eps=SHORTEST)
             cosine = functional.linear(features, functional.normalize(self.weight.to(features), dim=-1))
             if labels is None:
                 return self.s * cosine

@@ -1,4 +1,4 @@
-"""ArcFace: by hand, as a naive loop with angles, against pytorch-metric-learning; verification against a naive search."""
+"""ArcFace: by hand, as a loop over angles, against pytorch-metric-learning; verification against a naive search."""
 
 import math
 

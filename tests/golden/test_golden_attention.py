@@ -100,9 +100,7 @@ def test_every_layout_equals_timms_module_in_values_and_gradients():
 @torch.no_grad()
 def test_the_model_attends_between_timms_map_and_timms_pooling(name, args):
     torch.manual_seed(0)
-    model = build_model(
-        timm_name=name, model_args=args, in_chans=3, size=64, classes=4, aus=0, attention="cbam"
-    ).eval()
+    model = build_model(timm_name=name, model_args=args, in_chans=3, size=64, classes=4, aus=0, attention="cbam").eval()
     images = torch.rand(2, 3, 64, 64)
     encoder = model.encoder
     features = model.backbone.forward_features((images - encoder.mean) / encoder.std)

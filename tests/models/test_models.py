@@ -131,7 +131,7 @@ def test_unknown_attention():
 
 
 def test_arguments_that_timm_refuses_are_named():
-    with pytest.raises(ConfigError, match="test_resnet.*no_such"):
+    with pytest.raises(ConfigError, match=r"test_resnet.*no_such"):
         build("test_resnet", {"no_such": 3})
     with pytest.raises(ConfigError, match="48"):
         build("swin_tiny_patch4_window7_224", {"img_size": 224, "depths": (1, 1, 1, 1)}, size=48, attention="cbam")

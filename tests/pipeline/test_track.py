@@ -167,12 +167,12 @@ def test_a_second_run_adds_nothing_and_new_scores_replace_old_ones(ready: Path) 
     run_track()
     assert Content(ready).ids() == before
 
-    road.runs["train/alone-vit"]["alarms"] = ["a class is never predicted"]
+    road.runs["train/alone-attention"]["alarms"] = ["a class is never predicted"]
     write_json(Path("metrics/runs.json"), road.runs)
     run_track()
     content = Content(ready)
     assert content.ids() == before
-    run = next(run for run in content.runs(RUNS) if run.info.run_name == "alone-vit")
+    run = next(run for run in content.runs(RUNS) if run.info.run_name == "alone-attention")
     assert run.data.tags["alarms"] == "a class is never predicted"
     assert len(content.client.get_metric_history(run.info.run_id, "train_loss")) == 2
 

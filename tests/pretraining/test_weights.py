@@ -147,7 +147,7 @@ class Payload:
 def test_pickles_of_code_are_refused_and_not_run(tmp_path, capsys, name):
     path = tmp_path / name
     with path.open("wb") as file:
-        pickle.dump({"state_dict": Payload()}, file)
+        pickle.dump({"state_dict": Payload()}, file, protocol=2)
     with pytest.raises(ConfigError, match="tensors only"):
         load_backbone(encoder(), path)
     torch.save({"w": Payload()}, path)
