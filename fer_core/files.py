@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from fer_core.errors import DataError
+
+if TYPE_CHECKING:  # a second that stages without tables need not wait
+    import pandas as pd
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def write_yaml(path: Path, value: Any) -> None:
     write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
 
 
-def write_parquet(path: Path, table: pd.DataFrame) -> None:
+def write_parquet(path: Path, table: "pd.DataFrame") -> None:
     """Write a table without its index."""
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False)

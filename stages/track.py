@@ -32,18 +32,31 @@ def main(
     debug: bool = DEBUG,
 ) -> None:
     """Write the gains table and every run to MLflow, once."""
-    from stages.tracking.gains import describe, gains_experiment, gains_records
+    from stages.tracking.gains import (
+        describe,
+        experiment_name,
+        gains_experiment,
+        gains_records,
+        plain_title,
+    )
     from stages.tracking.inputs import Places, read_inputs
     from stages.tracking.pictures import Pictures
     from stages.tracking.record import write_records
-    from stages.tracking.runs import run_records, runs_experiment
-    from stages.tracking.store import TrackingError, opened, repository_root
+    from stages.tracking.runs import run_count, run_records, runs_experiment, runs_title
+    from stages.tracking.shortcut import sealed_table
+    from stages.tracking.store import LOCAL_PAGE, TrackingError, opened, repository_root, tracking_uri
     from stages.tracking.view import view_path
 
     start = time.monotonic()
     inputs = read_inputs(Places(data, plans, metrics, reports))
+    root = repository_root()
+    name = None if experiment_name() else plain_title(inputs)
+    known = sealed_table(tracking_uri(root), inputs, name, len(inputs.rows), runs_title(inputs), run_count(inputs))
+    if known is not None:
+        print(f"MLflow: everything is there already\nmake ui   # {LOCAL_PAGE}{view_path(known)}")
+        return
     try:
-        with opened(repository_root()) as store, TemporaryDirectory() as folder:
+        with opened(root) as store, TemporaryDirectory() as folder:
             pictures = Pictures(inputs, Path(folder))
             experiment = runs_experiment(store, inputs)
             runs = write_records(store, experiment, run_records(inputs, pictures), "track runs")

@@ -19,6 +19,7 @@ from stages.tracking.note import claimed, note, row_name
 from stages.tracking.pictures import Pictures
 from stages.tracking.record import Point, Record
 from stages.tracking.runs import alarms_of, curves_of, params_of, run_key
+from stages.tracking.shortcut import SEAL, seal
 from stages.tracking.store import Store
 from stages.tracking.view import view_tag
 
@@ -46,10 +47,19 @@ def find_table(store: Store, inputs: Inputs) -> Any | None:
     return found[0] if found else None
 
 
+def plain_title(inputs: Inputs) -> str:
+    """Return the name of the workspace's own table."""
+    return f"gains · {inputs.title}"
+
+
+def experiment_name() -> str:
+    """Return the name of the DVC experiment that runs us; empty in the workspace."""
+    return os.environ.get("DVC_EXP_NAME", "")
+
+
 def gains_experiment(store: Store, inputs: Inputs) -> str:
     """Return the id of this table's experiment, created or renamed as need be."""
-    plain = f"gains · {inputs.title}"
-    label = os.environ.get("DVC_EXP_NAME", "")
+    plain, label = plain_title(inputs), experiment_name()
     name = f"{plain} · {label}" if label else plain
     found = find_table(store, inputs)
     if found is None:
@@ -63,9 +73,10 @@ def gains_experiment(store: Store, inputs: Inputs) -> str:
 
 
 def describe(store: Store, inputs: Inputs, experiment_id: str) -> None:
-    """Write the experiment's note and saved view where they are not as they should be."""
+    """Write the experiment's note, saved view and, last of all, seal where they are not as they should be."""
     tags = store.call("get_experiment", experiment_id).tags
-    for key, value in (("mlflow.note.content", note(inputs, experiment_id)), view_tag()):
+    wanted = [("mlflow.note.content", note(inputs, experiment_id)), view_tag(), (SEAL, seal(inputs))]
+    for key, value in wanted:
         if tags.get(key) != value:
             store.call("set_experiment_tag", experiment_id, key, value)
 

@@ -17,9 +17,14 @@ _FACTS = ("train_seconds", "pretrain_seconds", "epochs", "best_epoch", "paramete
 _TTA_FACTS = ("views", "milliseconds_per_face")
 
 
+def runs_title(inputs: Inputs) -> str:
+    """Return the name of the experiment that holds every run on these data, whatever the table."""
+    return f"runs · {inputs.road['data']}"
+
+
 def runs_experiment(store: Store, inputs: Inputs) -> str:
-    """Return the id of the experiment that holds every run on these data, whatever the table."""
-    name = f"runs · {inputs.road['data']}"
+    """Return the id of that experiment, created if need be."""
+    name = runs_title(inputs)
     found = store.call("get_experiment_by_name", name)
     if found is None:
         note = "Every predictor once, whichever gains tables it stands in: parameters, epoch curves, weights."
@@ -35,6 +40,11 @@ def run_records(inputs: Inputs, pictures: Pictures) -> list[Record]:
     for name in inputs.done():
         together.setdefault(run_key(inputs, name), []).append(name)
     return [_record(inputs, pictures, key, names) for key, names in together.items()]
+
+
+def run_count(inputs: Inputs) -> int:
+    """Return how many runs the predictors make, without describing them."""
+    return len({run_key(inputs, name) for name in inputs.done()})
 
 
 def run_key(inputs: Inputs, name: str) -> str:

@@ -15,6 +15,7 @@ from stages.common import work_folder
 from stages.tracking.patience import OutOfPatience, Patience
 
 PATIENCE = 6.0  # seconds; with `import mlflow` on a busy machine and one allowance, under 15
+LOCAL_PAGE = "http://127.0.0.1:5000"
 _LOCK_SECONDS = 120.0
 _ENVIRONMENT = {  # set before mlflow is imported; what the user has set stands
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -93,7 +94,7 @@ class Store:
     @property
     def page(self) -> str:
         """The address of the MLflow UI's page: the server's own, or where `make ui` puts it."""
-        return shown(self.uri).rstrip("/") if self._patience else "http://127.0.0.1:5000"
+        return shown(self.uri).rstrip("/") if self._patience else LOCAL_PAGE
 
     def call(self, method: str, *args: Any, allowance: float = 0.5, **kwargs: Any) -> Any:
         """Call a method of MlflowClient, without waiting for ever."""

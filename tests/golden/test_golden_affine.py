@@ -41,6 +41,15 @@ def test_flip_and_quarter_turn_by_hand():
     torch.testing.assert_close(warp_images(image, case(angle=90), zero), clockwise)
 
 
+def test_mirror_comes_before_rotation_and_keeps_lengths_by_hand():
+    linear = case(angle=90, scale=2.0, flip=True)[0]
+    # (1, 0) is mirrored to (-1, 0), turned clockwise to (0, -1) and doubled; (0, 1) goes to (-1, 0), doubled
+    torch.testing.assert_close(linear, torch.tensor([[0.0, -2.0], [-2.0, 0.0]]), atol=1e-6, rtol=0)
+    tilted = case(angle=30, flip=True)[0]
+    torch.testing.assert_close(tilted @ tilted.T, torch.eye(2))
+    assert torch.linalg.det(tilted).item() == pytest.approx(-1)
+
+
 @pytest.mark.parametrize(("angle", "scale", "flip"), [(10, 1.0, False), (-20, 1.1, True), (5, 0.8, False)])
 def test_naive_bilinear_loop(angle, scale, flip):
     height, width = 9, 13

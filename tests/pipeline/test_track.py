@@ -259,6 +259,16 @@ def test_a_deleted_run_and_a_deleted_experiment_come_back(ready: Path) -> None:
     assert [run.data.metrics["row"] for run in Content(ready).runs(GAINS)] == list(range(1, count + 1))
 
 
+def test_where_all_is_there_mlflow_is_not_even_imported(ready: Path) -> None:
+    Road(ready).write()
+    run_track()
+    code = "import sys; from stages.track import app; app(standalone_mode=False); print('mlflow' in sys.modules)"
+    shell = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    line, address, imported = shell.stdout.splitlines()
+    assert (line, imported) == ("MLflow: everything is there already", "False")
+    assert "viewStateShareKey=gains" in address
+
+
 @pytest.mark.slow
 def test_four_writers_at_once_and_a_deleted_database(root: Path) -> None:
     Road(root).write()
