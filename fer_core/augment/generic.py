@@ -1,6 +1,8 @@
-"""What any picture gets: rotation ±15°, shift ±10 %, scale ±10 %, flip, brightness and contrast ±25 %.
+"""What any picture gets: rotation ±10°, shift ±5 %, scale ±5 %, flip, brightness and contrast ±20 %.
 
-It knows nothing of faces; the baseline of the roadmap's fourth row.
+It knows nothing of faces; the baseline of the roadmap's fourth row. The bounds suit pictures that are aligned
+already: ±15°, ±10 %, ±10 %, ±25 % cost the baseline of the embedded default 7 points of validation accuracy at
+30 epochs (37.9 against 45.4 %, one seed).
 """
 
 import math
@@ -11,11 +13,11 @@ import torch
 from fer_core.augment.affine import matrices, warp_images, warp_points
 from fer_core.augment.batch import Batch, uniform
 
-ANGLE = math.radians(15)
-SHIFT = 0.10  # of the picture's side
-SCALE = 0.10
-BRIGHTNESS = 0.25
-CONTRAST = 0.25
+ANGLE = math.radians(10)
+SHIFT = 0.05  # of the picture's side
+SCALE = 0.05
+BRIGHTNESS = 0.20
+CONTRAST = 0.20
 
 
 def augment(batch: Batch, generator: torch.Generator) -> Batch:
