@@ -1,6 +1,6 @@
 """Augmentation that keeps the expression: small moves, and painting only where no active AU lives.
 
-1. Affine: rotation ±8°, shift ±4 %, scale ±5 %, flip with left and right landmarks swapped.
+1. Affine: rotation ±6°, shift ±3 %, scale ±3 %, flip with left and right landmarks swapped.
 2. Colour: gain and offset per channel, on the free part of the picture.
 3. Occlusion: a rectangle of one tone (a hand, hair, a scarf), clipped to the free part.
 4. Erasing (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020): a rectangle of grey noise, clipped likewise.
@@ -21,9 +21,9 @@ from fer_core.augment.batch import Batch, uniform
 from fer_core.augment.generic import warp
 from fer_core.augment.regions import box_masks, known_landmarks, protected_regions, region_boxes
 
-ANGLE = math.radians(8)
-SHIFT = 0.04  # of the picture's side
-SCALE = 0.05
+ANGLE = math.radians(6)
+SHIFT = 0.03  # of the picture's side
+SCALE = 0.03
 COLOUR = 0.35  # largest change of gain; a third of it is the largest offset
 OCCLUSION = 0.5  # probability
 ERASING = 0.5  # probability

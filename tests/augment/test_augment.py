@@ -90,10 +90,10 @@ def test_generic_changes_brightness_face_aware_moves_less():
     def distance(out):
         return (out.landmarks - batch.landmarks).norm(dim=-1).mean()
 
-    assert distance(careful) < 0.6 * distance(generic)
+    assert distance(careful) < 0.7 * distance(generic)
     flat = Batch(torch.full_like(batch.images, 0.4), batch.landmarks, batch.aus, NAMES)
     levels = run("generic", flat).images.mean(dim=(1, 2, 3))
-    assert 0.29 < levels.min() < 0.33 and 0.47 < levels.max() < 0.51
+    assert 0.31 < levels.min() < 0.34 and 0.46 < levels.max() < 0.49
 
 
 # --- regions ---------------------------------------------------------------------------------------------------
