@@ -41,7 +41,7 @@ test: install  ## Run the tests.
 check: install  ## Format, lint, types and import rules, without changing anything.
 	@ruff format --check .
 	@ruff check .
-	@mypy fer_core stages tests
+	@mypy fer_core stages
 
 format: install  ## Put the code into shape.
 	@ruff format .

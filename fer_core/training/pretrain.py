@@ -35,7 +35,7 @@ def new_encoder(model: Mapping[str, Any], channels: int, seed: int, initial: Pat
     )
     if initial is not None:
         load_backbone(encoder.backbone, initial)
-    return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return encoder.to(memory_format=torch.channels_last)
 
 
 def pretrain_byol(

@@ -28,7 +28,7 @@ def load_run(recipe: Recipe, weights: Path, channels: int, classes: int, aus: in
     """Build the recipe's model and load its trained weights, all of them."""
     model = new_model(recipe, channels, classes, aus, initial=None, pretrained=False)
     model.load_state_dict(load_file(weights))
-    return model.to(pick_device(), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(pick_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def predict_with_views(model: FerModel, faces: FaceSet, names: Sequence[str]) -> np.ndarray[Any, Any]:
