@@ -1,0 +1,140 @@
+"""A recipe is complete, holds only what does something, and its names are those of the registries."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fer_core.config import ModelConfig, Params, load_params
+from fer_core.errors import ConfigError
+from fer_core.recipe import NAMES, SSL_METHODS, Recipe, merged, missing_for, resolve
+
+PARAMS = load_params(yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")))
+CARD = {"aus": True, "identities": True, "clips": False}
+
+
+def recipe(params: Params = PARAMS, **changes: Any) -> Recipe:
+    return resolve(merged(asdict(params.choices), changes), params.active_profile, params.seed)
+
+
+def test_names_are_those_of_the_registries() -> None:
+    from fer_core.augment import AUGMENTS
+    from fer_core.augment.mixing import MIXES
+    from fer_core.losses import LOSSES
+    from fer_core.models import ATTENTIONS
+    from fer_core.pretraining import SELF_SUPERVISED
+    from fer_core.sampling import SAMPLERS
+
+    registries = {"loss": LOSSES, "sampler": SAMPLERS, "augment": AUGMENTS, "mix": MIXES, "attention": ATTENTIONS}
+    for key, registry in registries.items():
+        assert set(NAMES[key]) == set(registry), key
+    assert set(SSL_METHODS) == {"none", *SELF_SUPERVISED}
+
+
+def test_the_ways_of_voting_in_the_file_are_those_of_the_registry() -> None:
+    from fer_core.ensemble import METHODS
+
+    assert set(PARAMS.stack.methods) <= set(METHODS)
+
+
+def test_the_views_allowed_are_those_that_exist() -> None:
+    from fer_core.tta import FEWEST, VIEWS
+
+    assert (FEWEST, len(VIEWS)) == (5, 10)
+
+
+@pytest.mark.parametrize("key", sorted(NAMES))
+def test_an_unknown_name_is_refused_with_the_nearest(key: str) -> None:
+    valid = NAMES[key][-1]
+    with pytest.raises(ConfigError, match=f"`{key}` to be one of .*{valid}.*Did you mean '{valid}'"):
+        recipe(**{key: valid[:-1] if len(valid) > 2 else valid + "x"})
+
+
+def test_an_unknown_self_supervised_method_and_key_are_refused() -> None:
+    with pytest.raises(ConfigError, match="`ssl.method`.*Did you mean 'byol'"):
+        recipe(ssl={"method": "bylo"})
+    with pytest.raises(ConfigError, match="key of ssl.*Did you mean 'method'"):
+        recipe(ssl={"methd": "byol"})
+    with pytest.raises(ConfigError, match="Did you mean 'loss'"):
+        recipe(los="ce")
+
+
+def test_merging_goes_key_by_key_and_changes_neither() -> None:
+    base = {"loss": "ce", "ssl": {"method": "none", "lr": 0.1}}
+    change = {"ssl": {"method": "byol"}, "weights": None}
+    assert merged(base, change) == {"loss": "ce", "ssl": {"method": "byol", "lr": 0.1}, "weights": None}
+    assert base["ssl"] == {"method": "none", "lr": 0.1}
+    assert merged({"a": {"b": 1}}, {"a": 2}) == {"a": 2}
+
+
+def test_the_recipe_wins_over_the_model_entry_and_that_over_the_profile() -> None:
+    profile = replace(
+        PARAMS.active_profile,
+        models={"resnet": ModelConfig("test_resnet"), "vit": ModelConfig("test_vit", lr=0.5, warmup_epochs=0)},
+    )
+    params = replace(PARAMS, profiles={PARAMS.profile: profile})
+    common = profile.train
+    assert recipe(params).lr == common.lr
+    vit = recipe(params, backbone="vit")
+    assert (vit.lr, vit.warmup_epochs, vit.epochs) == (0.5, 0, common.epochs)
+    assert recipe(params, backbone="vit", lr=0.25).lr == 0.25
+    assert recipe(params, warmup_epochs=0).warmup_epochs == 0, "0 is a value, not an absence"
+    assert recipe(params, ssl={"method": "byol"}).ssl.epochs == profile.ssl_epochs
+    assert recipe(params, ssl={"method": "byol", "epochs": 77}).ssl.epochs == 77
+
+
+def test_any_timm_name_is_a_backbone() -> None:
+    found = recipe(backbone="convnext_atto")
+    assert (found.timm, found.model_args, found.lr) == ("convnext_atto", {}, PARAMS.active_profile.train.lr)
+
+
+@pytest.mark.parametrize(
+    ("idle", "used_with"),
+    [
+        ({"cb_beta": 0.5}, {"loss": "cb"}),
+        ({"focal_gamma": 5.0}, {"loss": "focal"}),
+        ({"mix_alpha": 0.9}, {"mix": "mixup"}),
+        ({"ssl": {"lr": 0.7, "hidden": 3, "epochs": 9, "momentum": 0.1}}, {"ssl": {"method": "byol"}}),
+    ],
+)
+def test_a_key_that_does_nothing_does_not_change_the_recipe(idle: dict[str, Any], used_with: dict[str, Any]) -> None:
+    assert recipe(**idle) == recipe()
+    assert recipe(**merged(used_with, idle)) != recipe(**used_with)
+
+
+def test_contradictions_are_refused() -> None:
+    with pytest.raises(ConfigError, match="`weights` to name a file exactly when"):
+        recipe(init="face")
+    with pytest.raises(ConfigError, match="`weights` to name a file exactly when"):
+        recipe(weights="a.safetensors")
+    for changes in ({"init": "imagenet"}, {"init": "face", "weights": "a.safetensors"}):
+        assert recipe(**changes).initial_weights is None
+        with pytest.raises(ConfigError, match="both give first weights"):
+            recipe(**changes, ssl={"method": "byol"})
+
+
+def test_initial_weights_are_named() -> None:
+    byol = {"method": "byol"}
+    assert recipe().initial_weights is None
+    assert recipe(ssl=byol).initial_weights == "ssl"
+    assert recipe(init="identity").initial_weights == "identity"
+    assert recipe(init="identity", ssl=byol).initial_weights == "ssl_identity"
+
+
+def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
+    from fer_core.files import read_yaml, write_yaml
+
+    before = recipe(backbone="vit", ssl={"method": "byol"})
+    write_yaml(tmp_path / "recipe.yaml", before.to_dict())
+    assert Recipe.from_dict(read_yaml(tmp_path / "recipe.yaml")) == before
+    with pytest.raises(ConfigError, match="recipe.lr"):
+        Recipe.from_dict({key: value for key, value in before.to_dict().items() if key != "lr"})
+
+
+def test_what_the_data_lack_is_said() -> None:
+    assert missing_for(recipe(au_weight=0.5, init="identity"), CARD) is None
+    assert missing_for(recipe(au_weight=0.5), CARD | {"aus": False}) == "no AU labels"
+    assert missing_for(recipe(init="identity"), CARD | {"identities": False}) == "no identities"
+    assert missing_for(recipe(), CARD | {"aus": False, "identities": False}) is None
