@@ -51,6 +51,7 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
         "ladder": ladder,
         "techniques": techniques,
         "members": _members(params),
+        "backbones": _pretrained(params),
         "baseline": baseline,
         "settings": asdict(params.active_profile),
         "card": {"aus": card["aus"], "identities": card["identities"], "clips": card["clips"]},
@@ -94,10 +95,10 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, recipe: Recipe,
     wanted = params.active_profile.techniques
     if not config.enabled:
         return "switched off in params.yaml"
+    if config.kind == "temporal":  # before the profile: no profile could have it
+        return "no clips" if not card["clips"] else "temporal models come with the clips of the stand-in"
     if wanted is not None and name not in wanted:
         return f"not in the {params.profile} profile"
-    if config.kind == "temporal":
-        return "no clips" if not card["clips"] else "temporal models come with the clips of the stand-in"
     return missing_for(recipe, card)
 
 
@@ -109,15 +110,21 @@ def _members(params: Params) -> dict[str, dict[str, Any] | None]:
     return members
 
 
+def _pretrained(params: Params) -> list[str]:
+    """Return the backbones that the `pretrain` stages make weights for."""
+    return [name for name in params.backbones if name in params.active_profile.models]
+
+
 def _check_pretraining(params: Params, techniques: Mapping[str, Any]) -> None:
-    models = params.active_profile.models
+    names = _pretrained(params)
     for name, technique in techniques.items():
         changed = merged(asdict(params.choices), technique["set"])
         recipe = resolve(changed, params.active_profile, params.seed)
-        if technique["applicable"] and recipe.initial_weights and recipe.backbone not in models:
+        if technique["applicable"] and recipe.initial_weights and recipe.backbone not in names:
             raise ConfigError(
                 f"`roadmap.{name}` needs pretrained weights for backbone {recipe.backbone!r}, but only "
-                f"{', '.join(models)} are pretrained: make it one of profiles.{params.profile}.models."
+                f"{', '.join(names)} are pretrained: make it one of profiles.{params.profile}.models and of "
+                "`backbones`."
             )
 
 
@@ -125,9 +132,15 @@ def _plan(run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason:
     if reason:
         return {"run": run, "applicable": False, "reason": reason, "recipe": None}
     profile = build(ProfileConfig, road["settings"], "settings")
-    recipe = resolve(choices, profile, road["seed"])
-    lack = missing_for(recipe, road["card"])
-    if lack:
+    recipe = None
+    try:
+        recipe = resolve(choices, profile, road["seed"])
+        lack = missing_for(recipe, road["card"])
+        if recipe.initial_weights and recipe.backbone not in road["backbones"]:
+            lack = lack or f"no pretrained weights for backbone {recipe.backbone}"
+    except ConfigError as error:  # alone it was checked by make_road: it contradicts what the ladder kept
+        lack = str(error).rstrip(".")
+    if lack or recipe is None:
         return {"run": run, "applicable": False, "reason": lack, "recipe": None}
     return {"run": run, "applicable": True, "reason": None, "recipe": recipe.to_dict()}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, DataError
 from fer_core.files import read_json, read_yaml, write_json, write_yaml
 from stages.code import code_hash
 from stages.common import DATA, DEBUG, stage
@@ -71,9 +71,11 @@ def _initial_weights(recipe: dict[str, Any], pretrained: Path) -> Path | None:
         return path
     if typed.initial_weights is None:
         return None
-    folder = pretrained / typed.backbone
     # with ssl in the baseline itself, `identity` alone is never made: see fer_core.roadmap.pretraining_plan
-    return folder / f"{typed.initial_weights}.safetensors"
+    path = pretrained / typed.backbone / f"{typed.initial_weights}.safetensors"
+    if not path.exists():
+        raise DataError(f"{path} does not exist; run the pretrain stage of {typed.backbone} first.")
+    return path
 
 
 def _train(

@@ -36,4 +36,4 @@ def test_only_the_progress_bar_needs_rich() -> None:
 
 
 def test_the_check_would_notice() -> None:
-    assert import_everything(["yaml"]).returncode != 0
+    assert import_everything(["torch"]).returncode != 0

@@ -50,6 +50,11 @@ def create_backbone(
                 in_chans=in_chans,
                 **{**arguments, "global_pool": "avg"},
             )
+    except OSError as error:
+        raise ConfigError(
+            f"timm could not fetch the published weights of {timm_name!r} ({type(error).__name__}); without a network, "
+            "name a local file: `init: face` and `weights: <file>`."
+        ) from error
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise ConfigError(f"timm could not build {timm_name!r} with {arguments}: {error}") from error
     return backbone

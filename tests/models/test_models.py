@@ -4,6 +4,7 @@ import torch
 
 from fer_core.errors import ConfigError
 from fer_core.models import ATTENTIONS, build_encoder, build_model
+from fer_core.models.backbone import create_backbone
 from fer_core.models.cpu import prepare_cpu
 
 DEMO = [
@@ -156,3 +157,12 @@ def test_prepare_cpu_turns_fused_attention_off():
         assert not build("test_vit").backbone.blocks[0].attn.fused_attn
     finally:
         set_fused_attn(before)
+
+
+def test_weights_that_cannot_be_fetched_are_told_in_one_sentence(monkeypatch):
+    def offline(*_, **__):
+        raise FileNotFoundError("no route to the hub")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    with pytest.raises(ConfigError, match="could not fetch the published weights of 'test_resnet'.*init: face"):
+        create_backbone("test_resnet", {}, 3, 32, pretrained=True)

@@ -1,0 +1,418 @@
+"""The roadmap as plans: one for every run, or the reason why not; changing a key changes what it concerns."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fer_core.config import Params, load_params
+from fer_core.errors import ConfigError
+from fer_core.recipe import Recipe, merged
+from fer_core.roadmap import make_road, plans_from, pretraining_plan
+
+RAW: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+# only the wiring is at stake here, so the plan of the full road under a profile that leaves nothing out
+RAW["profile"] = "demo"
+STANDIN = {"aus": True, "identities": True, "clips": False, "notes": ["generated faces, not people"]}
+FER2013 = {"aus": False, "identities": False, "clips": False, "notes": []}
+TECHNIQUES = [
+    "au_multitask",
+    "attention",
+    "face_pretraining",
+    "vit",
+    "augmentation",
+    "imbalance",
+    "ensemble",
+    "tta",
+    "self_supervised",
+    "temporal",
+]
+Plans = dict[str, dict[str, Any]]
+
+
+def params(edit: Callable[[dict[str, Any]], None] | None = None, **changes: Any) -> Params:
+    raw = merged(copy.deepcopy(RAW), changes)
+    if edit:
+        edit(raw)
+    return load_params(raw)
+
+
+def road(card: dict[str, Any] = STANDIN, loaded: Params | None = None, **changes: Any) -> dict[str, Any]:
+    """As `plan` writes it and `select` reads it: through YAML."""
+    made = make_road(loaded or params(**changes), card)
+    found: dict[str, Any] = yaml.safe_load(yaml.safe_dump(made, sort_keys=False))
+    return found
+
+
+def all_plans(layout: dict[str, Any], **kept: bool) -> Plans:
+    """The plans of a ladder on which no rung was kept."""
+    sources = dict.fromkeys(layout["runs"].values())
+    found: Plans = {}
+    for source in sources:
+        made = plans_from(source, layout, layout["baseline"], **kept)
+        assert not set(made) & set(found), "a run has one source"
+        found |= made
+    return found
+
+
+def reasons(layout: dict[str, Any]) -> dict[str, str | None]:
+    return {name: technique["reason"] for name, technique in layout["techniques"].items()}
+
+
+def pretraining(layout: dict[str, Any], loaded: Params | None = None) -> dict[str, list[str]]:
+    loaded = loaded or params()
+    return {name: pretraining_plan(name, layout, asdict(loaded.identity))["kinds"] for name in loaded.backbones}
+
+
+def test_every_run_has_one_plan_and_every_technique_its_place() -> None:
+    layout = road()
+    plans = all_plans(layout)
+    assert set(plans) == set(RAW["runs"])
+    assert all(plan["applicable"] and plan["reason"] is None for plan in plans.values())
+    assert list(layout["techniques"]) == TECHNIQUES
+    assert reasons(layout) == dict.fromkeys(TECHNIQUES) | {"temporal": "no clips"}
+    for name, technique in layout["techniques"].items():
+        assert technique["reference_alone"] == "train/baseline"
+        assert technique["candidate"] == RAW["ladder"].get(name, {}).get("candidate")
+    alone = {name: technique["alone"] for name, technique in layout["techniques"].items()}
+    assert alone["vit"] == "train/alone-vit"
+    assert (alone["ensemble"], alone["tta"], alone["temporal"]) == ("stack/alone", "tta/baseline", None)
+    assert layout["notes"] == ["generated faces, not people"]
+
+
+def test_the_claims_are_those_of_the_document() -> None:
+    layout = road()
+    claims = {name: technique["claimed"] for name, technique in layout["techniques"].items()}
+    assert claims == {
+        "au_multitask": [10, 20],
+        "attention": [3, 8],
+        "face_pretraining": [5, 10],
+        "vit": [5, 12],
+        "augmentation": [2, 5],
+        "imbalance": [5, 10],
+        "ensemble": [3, 7],
+        "tta": [1, 3],
+        "self_supervised": [5, 10],
+        "temporal": [10, 20],
+    }
+    phases = {name: technique["phase"] for name, technique in layout["techniques"].items()}
+    assert [name for name in TECHNIQUES if phases[name] == 1] == TECHNIQUES[:3]
+    assert [name for name in TECHNIQUES if phases[name] == 2] == TECHNIQUES[3:6]
+    assert [name for name in TECHNIQUES if phases[name] == 3] == TECHNIQUES[6:9]
+    assert phases["temporal"] is None
+    spans = {number: (phase["from"], phase["to"]) for number, phase in layout["phases"].items()}
+    assert spans == {1: (55, 65), 2: (65, 75), 3: (75, 80)}
+
+
+def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
+    layout = road()
+    plans = all_plans(layout)
+    baseline = plans["baseline"]["recipe"]
+    expected = {
+        "au_multitask": {"au_weight"},
+        "attention": {"attention"},
+        "face_pretraining": {"init"},
+        "augmentation": {"augment", "mix", "mix_alpha"},
+        "imbalance": {"loss", "sampler", "cb_beta"},
+        "self_supervised": {"ssl"},
+    }
+    for name, keys in expected.items():
+        recipe = plans[f"alone-{name}"]["recipe"]
+        assert {key for key in recipe if recipe[key] != baseline[key]} == keys, name
+    vit = plans["alone-vit"]["recipe"]
+    assert {"backbone", "timm"} <= {key for key in vit if vit[key] != baseline[key]}
+
+
+def test_data_without_aus_identities_and_clips_say_so_row_by_row() -> None:
+    layout = road(FER2013)
+    expected = {"au_multitask": "no AU labels", "face_pretraining": "no identities", "temporal": "no clips"}
+    assert reasons(layout) == dict.fromkeys(TECHNIQUES) | expected
+    plans = all_plans(layout)
+    for run, plan in plans.items():
+        name = run.partition("-")[2]
+        assert plan["reason"] == expected.get(name), run
+        assert plan["applicable"] is (name not in expected)
+        assert (plan["recipe"] is None) is (name in expected)
+    assert pretraining(layout) == dict.fromkeys(RAW["backbones"], ["ssl"])
+
+
+def test_a_baseline_that_the_data_cannot_train_is_refused() -> None:
+    with pytest.raises(ConfigError, match="baseline cannot be trained on data 'fer2013': no AU labels"):
+        road(FER2013, data="fer2013", au_weight=0.5)
+
+
+def test_a_technique_switched_off_says_so() -> None:
+    layout = road(roadmap={"attention": {"enabled": False}})
+    assert reasons(layout)["attention"] == "switched off in params.yaml"
+    assert all_plans(layout)["ladder-attention"]["reason"] == "switched off in params.yaml"
+
+
+def test_the_smoke_profile_leaves_techniques_and_members_out() -> None:
+    layout = road(profile="smoke")
+    kept = RAW["profiles"]["smoke"]["techniques"]
+    left_out = dict.fromkeys(set(TECHNIQUES) - set(kept), "not in the smoke profile")
+    assert reasons(layout) == dict.fromkeys(kept) | left_out | {"temporal": reasons(layout)["temporal"]}
+    plans = all_plans(layout)
+    members = RAW["profiles"]["smoke"]["members"]
+    for name in RAW["stack"]["members"]:
+        expected = None if name in members else "not in the smoke profile"
+        assert plans[f"base-{name}"]["reason"] == plans[f"final-{name}"]["reason"] == expected
+
+
+def test_no_clips_is_said_under_every_profile() -> None:
+    for profile in RAW["profiles"]:
+        assert reasons(road(profile=profile))["temporal"] == "no clips"
+
+
+def mine(raw: dict[str, Any]) -> None:
+    row = {"phase": None, "title": "Mine", "source": "my notebook", "set": {"loss": "focal", "lr": 0.123}}
+    raw["roadmap"]["mine"] = row
+
+
+def test_a_technique_of_ones_own_is_a_row_and_a_run() -> None:
+    def edit(raw: dict[str, Any]) -> None:
+        mine(raw)
+        raw["runs"]["alone-mine"] = {"source": "plans"}
+
+    layout = road(loaded=params(edit))
+    assert list(layout["techniques"]) == [*TECHNIQUES, "mine"]
+    found = layout["techniques"]["mine"]
+    assert (found["applicable"], found["alone"], found["candidate"]) == (True, "train/alone-mine", None)
+    recipe = plans_from("plans", layout, layout["baseline"])["alone-mine"]["recipe"]
+    assert (recipe["loss"], recipe["lr"]) == ("focal", 0.123)
+
+
+def test_a_technique_without_a_run_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="`roadmap.mine` has no run: add `alone-mine"):
+        road(loaded=params(mine))
+
+
+def _run_without_technique(raw: dict[str, Any]) -> None:
+    raw["runs"]["alone-mine"] = {"source": "plans"}
+
+
+def _rung_without_technique(raw: dict[str, Any]) -> None:
+    raw["ladder"]["mine"] = {"after": "data/select/vit", "candidate": "train/ladder-mine"}
+
+
+def _member_unknown(raw: dict[str, Any]) -> None:
+    raw["runs"]["base-mine"] = {"source": "plans"}
+
+
+def _empty_set(raw: dict[str, Any]) -> None:
+    raw["roadmap"]["vit"]["set"] = {}
+
+
+def _unknown_kind(raw: dict[str, Any]) -> None:
+    raw["roadmap"]["vit"]["kind"] = "recipes"
+
+
+def _typo_in_set(raw: dict[str, Any]) -> None:
+    raw["roadmap"]["imbalance"]["set"] = {"los": "cb"}
+
+
+def _typo_in_value(raw: dict[str, Any]) -> None:
+    raw["roadmap"]["imbalance"]["set"] = {"loss": "focl"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (_run_without_technique, "'alone-mine', but `roadmap` has no 'mine'"),
+        (_rung_without_technique, "the rung 'mine', which `roadmap` lacks"),
+        (_member_unknown, "'base-mine', but `stack.members` has no 'mine'"),
+        (_empty_set, "`roadmap.vit.set` is empty"),
+        (_unknown_kind, "`roadmap.vit.kind` to be one of recipe, ensemble, tta, temporal"),
+        (_typo_in_set, "Did you mean 'loss'"),
+        (_typo_in_value, "Did you mean 'focal'"),
+    ],
+)
+def test_wiring_faults_are_refused_by_name(edit: Callable[[dict[str, Any]], None], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        all_plans(road(loaded=params(edit)))
+
+
+def test_the_ladder_carries_what_was_kept_to_the_next_rung() -> None:
+    layout = road()
+    kept = merged(layout["baseline"], layout["techniques"]["au_multitask"]["set"])
+    plans = plans_from("data/select/au_multitask", layout, kept)
+    assert list(plans) == ["ladder-attention"]
+    recipe = plans["ladder-attention"]["recipe"]
+    assert (recipe["au_weight"], recipe["attention"]) == (0.5, "cbam")
+    without = plans_from("data/select/au_multitask", layout, layout["baseline"])["ladder-attention"]["recipe"]
+    assert (without["au_weight"], without["attention"]) == (0.0, "cbam")
+
+
+def test_a_rung_on_the_bare_baseline_is_that_technique_alone() -> None:
+    plans = all_plans(road())
+    for name in TECHNIQUES[:6]:
+        assert plans[f"ladder-{name}"]["recipe"] == plans[f"alone-{name}"]["recipe"]
+    assert plans["base-current"]["recipe"] == plans["baseline"]["recipe"]
+
+
+def test_the_last_rung_retrains_one_model_where_the_ensemble_was_not_kept() -> None:
+    layout = road()
+    final = [f"final-{name}" for name in ("current", "resnet", "vit", "efficientnet")]
+    with_ensemble = plans_from("data/select/tta", layout, layout["baseline"], ensemble=True)
+    assert list(with_ensemble) == final
+    assert all(plan["recipe"]["ssl"]["method"] == "byol" for plan in with_ensemble.values())
+    assert [with_ensemble[run]["recipe"]["backbone"] for run in final[1:]] == ["resnet", "vit", "efficientnet"]
+    single = plans_from("data/select/tta", layout, layout["baseline"], ensemble=False)
+    assert single["final-current"]["applicable"]
+    assert {single[run]["reason"] for run in final[1:]} == {"the ensemble was not kept"}
+
+
+def test_without_the_ensemble_only_the_ladders_own_model_is_a_member() -> None:
+    layout = road(roadmap={"ensemble": {"enabled": False}})
+    plans = all_plans(layout, ensemble=False)
+    needed = [run for run, plan in plans.items() if run.split("-")[0] in ("base", "member") and plan["applicable"]]
+    assert needed == ["member-current"], "what TTA's rung works on"
+
+
+def test_without_self_supervision_the_last_rung_trains_nothing() -> None:
+    plans = all_plans(road(roadmap={"self_supervised": {"enabled": False}}))
+    assert {plan["reason"] for run, plan in plans.items() if run.startswith("final-")} == {
+        "switched off in params.yaml"
+    }
+
+
+def off(*names: str) -> dict[str, Any]:
+    return {name: {"enabled": False} for name in names}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({"roadmap": off("face_pretraining", "self_supervised")}, []),
+        ({"roadmap": off("face_pretraining")}, ["ssl"]),
+        ({"roadmap": off("self_supervised")}, ["identity"]),
+        ({}, ["ssl", "identity", "ssl_identity"]),
+        ({"ssl": {"method": "byol"}}, ["ssl", "ssl_identity"]),
+        ({"ssl": {"method": "byol"}, "roadmap": off("face_pretraining", "self_supervised")}, ["ssl"]),
+        ({"init": "identity", "roadmap": off("face_pretraining", "self_supervised")}, ["identity"]),
+    ],
+)
+def test_pretraining_makes_what_some_run_asks_for(changes: dict[str, Any], kinds: list[str]) -> None:
+    assert pretraining(road(**changes)) == dict.fromkeys(RAW["backbones"], kinds)
+
+
+@pytest.mark.parametrize("profile", ["demo", "smoke"])
+@pytest.mark.parametrize("kept", [(), ("face_pretraining",), ("vit", "face_pretraining"), tuple(TECHNIQUES)])
+def test_every_weight_that_any_run_starts_from_is_made(kept: tuple[str, ...], profile: str) -> None:
+    """Whatever the ladder keeps, no run asks for weights that `pretrain` does not make."""
+    layout, loaded = road(profile=profile), params(profile=profile)
+    made = {(name, kind) for name, kinds in pretraining(layout, loaded).items() for kind in kinds}
+    choices = layout["baseline"]
+    asked = set()
+    for source in dict.fromkeys(layout["runs"].values()):
+        rung = source.removeprefix("data/select/")
+        if rung in kept and layout["techniques"][rung]["applicable"]:
+            choices = merged(choices, layout["techniques"][rung]["set"])
+        for plan in plans_from(source, layout, choices).values():
+            if plan["applicable"] and (kind := Recipe.from_dict(plan["recipe"]).initial_weights):
+                asked.add((plan["recipe"]["backbone"], kind))
+    assert asked and asked <= made
+
+
+def test_a_backbone_that_no_run_uses_is_not_pretrained() -> None:
+    layout = road(roadmap=off("ensemble", "vit"))
+    assert pretraining(layout) == {"resnet": ["ssl", "identity", "ssl_identity"], "vit": [], "efficientnet": []}
+
+
+def test_a_pretraining_plan_says_how() -> None:
+    plan = pretraining_plan("vit", road(seed=5), asdict(params().identity))
+    profile = RAW["profiles"]["demo"]
+    assert plan["seed"] == 5
+    assert plan["model"]["timm"] == profile["models"]["vit"]["timm"] and plan["model"]["size"] == profile["size"]
+    assert (plan["ssl"]["method"], plan["ssl"]["epochs"]) == ("byol", profile["ssl_epochs"])
+    assert plan["identity"]["epochs"] == profile["identity_epochs"]
+    assert set(plan["model"]) == {"backbone", "timm", "model_args", "size", "precision"}
+
+
+def test_two_self_supervised_settings_are_refused() -> None:
+    layout = road(ssl={"method": "byol"}, roadmap={"self_supervised": {"set": {"ssl": {"lr": 0.5}}}})
+    with pytest.raises(ConfigError, match="one self-supervised setting in all of params.yaml; got 2"):
+        pretraining(layout)
+
+
+def test_pretrained_weights_for_a_backbone_that_is_not_pretrained_are_refused() -> None:
+    with pytest.raises(ConfigError, match="`roadmap.face_pretraining` needs pretrained weights for backbone 'resnet18'"):
+        road(backbone="resnet18")
+    with pytest.raises(ConfigError, match="for backbone 'resnet', but only vit, efficientnet are pretrained"):
+        road(loaded=params(lambda raw: raw["backbones"].remove("resnet")))
+    layout = road(backbone="resnet18", roadmap=off("face_pretraining", "self_supervised"))
+    assert all_plans(layout)["baseline"]["recipe"]["timm"] == "resnet18"
+
+
+def snapshot(**changes: Any) -> tuple[Plans, dict[str, Any]]:
+    """Every plan, and every pretraining plan, under changed parameters."""
+    loaded = params(**changes)
+    layout = road(loaded=loaded)
+    plans = {name: pretraining_plan(name, layout, asdict(loaded.identity)) for name in loaded.backbones}
+    return all_plans(layout), plans
+
+
+def differing(before: Plans, after: Plans) -> set[str]:
+    assert set(before) == set(after)
+    return {run for run in before if before[run] != after[run]}
+
+
+def test_another_loss_on_the_baseline_retrains_what_does_not_set_it_and_no_pretraining() -> None:
+    before, pretrained_before = snapshot()
+    after, pretrained_after = snapshot(loss="cb")
+    assert set(before) - differing(before, after) == {"alone-imbalance", "ladder-imbalance"}
+    assert pretrained_before == pretrained_after
+
+
+def test_another_loss_of_one_technique_changes_that_technique_alone() -> None:
+    before, pretrained_before = snapshot()
+    after, pretrained_after = snapshot(roadmap={"imbalance": {"set": {"loss": "focal"}}})
+    assert differing(before, after) == {"alone-imbalance", "ladder-imbalance"}
+    assert after["alone-imbalance"]["recipe"]["loss"] == "focal"
+    assert pretrained_before == pretrained_after
+
+
+@pytest.mark.parametrize("changes", [{"cb_beta": 0.9}, {"mix_alpha": 0.4}, {"focal_gamma": 1.0}])
+def test_a_key_that_few_runs_use_changes_those_few(changes: dict[str, Any]) -> None:
+    before, pretrained_before = snapshot()
+    after, pretrained_after = snapshot(**changes)
+    users = {"cb_beta": "imbalance", "mix_alpha": "augmentation", "focal_gamma": None}[next(iter(changes))]
+    assert differing(before, after) == ({f"alone-{users}", f"ladder-{users}"} if users else set())
+    assert pretrained_before == pretrained_after
+
+
+def test_pretraining_settings_change_pretraining_and_no_other_recipe() -> None:
+    before, pretrained_before = snapshot()
+    after, pretrained_after = snapshot(identity={"margin": 0.3})
+    assert before == after
+    assert differing(pretrained_before, pretrained_after) == set(RAW["backbones"])
+
+
+def test_the_seed_changes_everything() -> None:
+    before, pretrained_before = snapshot()
+    after, pretrained_after = snapshot(seed=1)
+    assert differing(before, after) == set(before)
+    assert differing(pretrained_before, pretrained_after) == set(RAW["backbones"])
+
+
+def test_weights_for_every_backbone_kept_by_the_ladder_are_planned_or_refused() -> None:
+    """A technique's timm backbone, once kept, meets the last rung's self-supervised weights, which it has not."""
+    layout = road(roadmap={"vit": {"set": {"backbone": "vit_tiny_patch16_224"}}})
+    kept = merged(layout["baseline"], layout["techniques"]["vit"]["set"])
+    plan = plans_from("data/select/tta", layout, kept)["final-current"]
+    assert not plan["applicable"]
+    assert plan["reason"] == "no pretrained weights for backbone vit_tiny_patch16_224"
+
+
+def test_first_weights_from_a_file_are_not_replaced_by_the_last_rung() -> None:
+    """`face_pretraining` from a local file, once kept, contradicts self-supervision: a row, not a crash."""
+    change = {"init": "face", "weights": "face.safetensors"}
+    layout = road(roadmap={"face_pretraining": {"set": change}})
+    kept = merged(layout["baseline"], change)
+    plan = plans_from("data/select/tta", layout, kept)["final-current"]
+    assert not plan["applicable"] and plan["recipe"] is None
+    assert plan["reason"] == "`init: face` and `ssl.method: byol` both give first weights: choose one"

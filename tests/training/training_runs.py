@@ -1,0 +1,49 @@
+"""The same small run of each loop, for processes that are killed and for those that are not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import training_sets
+from safetensors.torch import save
+from torch import nn
+
+from fer_core.training.loop import train
+from fer_core.training.predict import predict
+from fer_core.training.pretrain import new_encoder, pretrain_byol, pretrain_identity
+
+MODEL = {"timm": "test_resnet", "model_args": {}, "size": training_sets.SIZE}
+SSL = {"method": "byol", "epochs": 8, "lr": 0.005, "batch_size": 32, "momentum": 0.9, "projection": 16, "hidden": 32}
+IDENTITY = {"epochs": 8, "lr": 0.005, "batch_size": 32, "scale": 16.0, "margin": 0.2}
+TRAIN = training_sets.recipe(
+    epochs=8, attention="cbam", au_weight=0.5, augment="generic", mix="mixup", mix_alpha=0.2, sampler="weighted"
+)
+
+
+def _bytes(model: nn.Module) -> bytes:
+    return save({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()})
+
+
+def run_train(work: Path) -> bytes:
+    """Predictions and weights, as bytes."""
+    data = training_sets.sets(96)
+    trained = train(TRAIN, data, training_sets.CLASSES, None, work, "train")
+    logs, aus = predict(trained.model, data["validation"])
+    assert aus is not None
+    return np.asarray(logs).tobytes() + np.asarray(aus).tobytes() + _bytes(trained.model)
+
+
+def run_byol(work: Path) -> bytes:
+    encoder = new_encoder(MODEL, 1, 0)
+    pretrain_byol(encoder, training_sets.faces(128), SSL, precision="fp32", seed=0, work=work, title="byol")
+    return _bytes(encoder)
+
+
+def run_identity(work: Path) -> bytes:
+    encoder = new_encoder(MODEL, 1, 0)
+    pictures = training_sets.faces(160, people=12)
+    pretrain_identity(encoder, pictures, IDENTITY, precision="fp32", seed=0, work=work, title="identity")
+    return _bytes(encoder)
+
+
+RUNS: dict[str, Callable[[Path], bytes]] = {"train": run_train, "byol": run_byol, "identity": run_identity}
