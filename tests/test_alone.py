@@ -25,7 +25,9 @@ def import_everything(blocked: list[str]) -> "subprocess.CompletedProcess[str]":
 def test_fer_core_imports_without_dvc_mlflow_typer_and_stages() -> None:
     result = import_everything(["dvc", "mlflow", "typer", "stages"])
     assert result.returncode == 0, result.stderr
-    modules = [path for path in (ROOT / "fer_core").rglob("*.py") if path.parent.name != "fer_core" or path.stem[0] != "_"]
+    modules = [
+        path for path in (ROOT / "fer_core").rglob("*.py") if path.parent.name != "fer_core" or path.stem[0] != "_"
+    ]
     assert int(result.stdout) == len(modules), "every module was imported"
 
 

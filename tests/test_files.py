@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path
         temporary.write_text("half of the ne")
         raise RuntimeError("disk full")
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_the_target_is_untouched_until_everything_is_written(tmp_path: Path) -> None:
@@ -29,7 +28,7 @@ def test_the_target_is_untouched_until_everything_is_written(tmp_path: Path) -> 
         temporary.write_text("whole")
         assert temporary.parent == target.parent, "a rename is only atomic on one file system"
         assert not target.exists()
-    assert target.read_text() == "whole" and os.listdir(target.parent) == ["a.txt"]
+    assert target.read_text() == "whole" and list(target.parent.iterdir()) == [target]
 
 
 def test_what_cannot_be_serialised_does_not_destroy_the_old_file(tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ def test_an_unknown_name_is_refused_with_the_nearest(key: str) -> None:
 
 
 def test_an_unknown_self_supervised_method_and_key_are_refused() -> None:
-    with pytest.raises(ConfigError, match="`ssl.method`.*Did you mean 'byol'"):
+    with pytest.raises(ConfigError, match=r"`ssl\.method`.*Did you mean 'byol'"):
         recipe(ssl={"method": "bylo"})
-    with pytest.raises(ConfigError, match="key of ssl.*Did you mean 'method'"):
+    with pytest.raises(ConfigError, match=r"key of ssl.*Did you mean 'method'"):
         recipe(ssl={"methd": "byol"})
     with pytest.raises(ConfigError, match="Did you mean 'loss'"):
         recipe(los="ce")
@@ -129,7 +129,7 @@ def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
     before = recipe(backbone="vit", ssl={"method": "byol"})
     write_yaml(tmp_path / "recipe.yaml", before.to_dict())
     assert Recipe.from_dict(read_yaml(tmp_path / "recipe.yaml")) == before
-    with pytest.raises(ConfigError, match="recipe.lr"):
+    with pytest.raises(ConfigError, match=r"recipe\.lr"):
         Recipe.from_dict({key: value for key, value in before.to_dict().items() if key != "lr"})
 
 

@@ -137,7 +137,7 @@ def test_data_without_aus_identities_and_clips_say_so_row_by_row() -> None:
         assert plan["reason"] == expected.get(name), run
         assert plan["applicable"] is (name not in expected)
         assert (plan["recipe"] is None) is (name in expected)
-    assert pretraining(layout) == dict.fromkeys(RAW["backbones"], ["ssl"])
+    assert pretraining(layout) == {name: ["ssl"] for name in RAW["backbones"]}
 
 
 def test_a_baseline_that_the_data_cannot_train_is_refused() -> None:
@@ -187,7 +187,7 @@ def test_a_technique_of_ones_own_is_a_row_and_a_run() -> None:
 
 
 def test_a_technique_without_a_run_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="`roadmap.mine` has no run: add `alone-mine"):
+    with pytest.raises(ConfigError, match=r"`roadmap\.mine` has no run: add `alone-mine"):
         road(loaded=params(mine))
 
 
@@ -297,7 +297,7 @@ def off(*names: str) -> dict[str, Any]:
     ],
 )
 def test_pretraining_makes_what_some_run_asks_for(changes: dict[str, Any], kinds: list[str]) -> None:
-    assert pretraining(road(**changes)) == dict.fromkeys(RAW["backbones"], kinds)
+    assert pretraining(road(**changes)) == {name: kinds for name in RAW["backbones"]}
 
 
 @pytest.mark.parametrize("profile", ["demo", "smoke"])
@@ -335,12 +335,14 @@ def test_a_pretraining_plan_says_how() -> None:
 
 def test_two_self_supervised_settings_are_refused() -> None:
     layout = road(ssl={"method": "byol"}, roadmap={"self_supervised": {"set": {"ssl": {"lr": 0.5}}}})
-    with pytest.raises(ConfigError, match="one self-supervised setting in all of params.yaml; got 2"):
+    with pytest.raises(ConfigError, match=r"one self-supervised setting in all of params\.yaml; got 2"):
         pretraining(layout)
 
 
 def test_pretrained_weights_for_a_backbone_that_is_not_pretrained_are_refused() -> None:
-    with pytest.raises(ConfigError, match="`roadmap.face_pretraining` needs pretrained weights for backbone 'resnet18'"):
+    with pytest.raises(
+        ConfigError, match=r"`roadmap\.face_pretraining` needs pretrained weights for backbone 'resnet18'"
+    ):
         road(backbone="resnet18")
     with pytest.raises(ConfigError, match="for backbone 'resnet', but only vit, efficientnet are pretrained"):
         road(loaded=params(lambda raw: raw["backbones"].remove("resnet")))

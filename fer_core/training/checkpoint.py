@@ -1,5 +1,6 @@
 """Checkpoints that survive being killed while they are written."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Checkpoint:
                 try:
                     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                     return state
-                except (RuntimeError, EOFError, ValueError, OSError):
+                except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError):
                     continue
         return None
 

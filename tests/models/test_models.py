@@ -164,5 +164,5 @@ def test_weights_that_cannot_be_fetched_are_told_in_one_sentence(monkeypatch):
         raise FileNotFoundError("no route to the hub")
 
     monkeypatch.setattr("timm.create_model", offline)
-    with pytest.raises(ConfigError, match="could not fetch the published weights of 'test_resnet'.*init: face"):
+    with pytest.raises(ConfigError, match=r"could not fetch the published weights of 'test_resnet'.*init: face"):
         create_backbone("test_resnet", {}, 3, 32, pretrained=True)

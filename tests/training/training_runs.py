@@ -13,10 +13,19 @@ from fer_core.training.predict import predict
 from fer_core.training.pretrain import new_encoder, pretrain_byol, pretrain_identity
 
 MODEL = {"timm": "test_resnet", "model_args": {}, "size": training_sets.SIZE}
-SSL = {"method": "byol", "epochs": 8, "lr": 0.005, "batch_size": 32, "momentum": 0.9, "projection": 16, "hidden": 32}
-IDENTITY = {"epochs": 8, "lr": 0.005, "batch_size": 32, "scale": 16.0, "margin": 0.2}
+EPOCHS = 6
+SSL = {
+    "method": "byol",
+    "epochs": EPOCHS,
+    "lr": 0.005,
+    "batch_size": 32,
+    "momentum": 0.9,
+    "projection": 16,
+    "hidden": 32,
+}
+IDENTITY = {"epochs": EPOCHS, "lr": 0.005, "batch_size": 32, "scale": 16.0, "margin": 0.2}
 TRAIN = training_sets.recipe(
-    epochs=8, attention="cbam", au_weight=0.5, augment="generic", mix="mixup", mix_alpha=0.2, sampler="weighted"
+    epochs=EPOCHS, attention="cbam", au_weight=0.5, augment="generic", mix="mixup", mix_alpha=0.2, sampler="weighted"
 )
 
 
