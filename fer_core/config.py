@@ -35,15 +35,6 @@ class IdentityConfig:
 
 
 @dataclass(frozen=True)
-class AlignConfig:
-    """Alignment of faces: which points, how wide, and how many lost pictures are too many."""
-
-    detector: str
-    zoom: float
-    max_dropped: float
-
-
-@dataclass(frozen=True)
 class StackConfig:
     """The ensemble: what each member changes in the recipe, and how votes may be combined."""
 
@@ -99,15 +90,6 @@ class TechniqueConfig:
 
 
 @dataclass(frozen=True)
-class StandinConfig:
-    """Sizes of the generated data set: share of RAF-CE's counts, pool pictures, longest scene side in px."""
-
-    scale: float
-    pool: int
-    scene: int
-
-
-@dataclass(frozen=True)
 class ModelConfig:
     """A timm model with its constructor arguments; the other keys win over the profile's `train`."""
 
@@ -136,7 +118,7 @@ class ProfileConfig:
     """Everything that depends on the machine: picture size in px, models, epochs."""
 
     size: int
-    standin: StandinConfig
+    standin: dict[str, Any]
     models: dict[str, ModelConfig]
     train: TrainDefaults
     ssl_epochs: int
@@ -162,14 +144,14 @@ class RungConfig:
 
 @dataclass(frozen=True)
 class Params:
-    """The whole of params.yaml."""
+    """The whole of params.yaml. `align` and a profile's `standin` are checked where they are used."""
 
     data: str
     limit: int | None
     profile: str
     seed: int
     choices: Choices
-    align: AlignConfig
+    align: dict[str, Any]
     identity: IdentityConfig
     stack: StackConfig
     tta: TtaConfig
@@ -271,7 +253,6 @@ def _check_ranges(params: Params) -> None:
         "identity.lr": params.identity.lr,
         "identity.scale": params.identity.scale,
         "identity.epochs": params.identity.epochs,
-        "align.zoom": params.align.zoom,
         f"profiles.{params.profile}.size": profile.size,
         f"profiles.{params.profile}.train.epochs": profile.train.epochs,
         f"profiles.{params.profile}.train.batch_size": profile.train.batch_size,
@@ -284,7 +265,6 @@ def _check_ranges(params: Params) -> None:
         "focal_gamma": (choices.focal_gamma, 0, float("inf")),
         "label_smoothing": (choices.label_smoothing, 0, 0.999),
         "cb_beta": (choices.cb_beta, 0, 0.9999999),
-        "align.max_dropped": (params.align.max_dropped, 0, 1),
         "ssl.momentum": (choices.ssl.momentum, 0, 1),
         "tta.views": (params.tta.views, 5, 10),
         "stack.folds": (params.stack.folds, 2, 20),

@@ -79,9 +79,14 @@ def deps_of(module: str) -> list[str]:
         parts = Path(name).parts
         if len(parts) > 2:
             found.add("/".join(parts[:2]))
-        elif len(ast.parse((ROOT / name).read_text(encoding="utf-8")).body) > 1:
+        elif _has_code(ROOT / name):
             found.add(name)
     return sorted(found)
+
+
+def _has_code(path: Path) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return len(tree.body) > (ast.get_docstring(tree) is not None)
 
 
 def main(stage: str) -> None:

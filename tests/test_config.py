@@ -44,7 +44,6 @@ def test_every_data_set_and_limit_loads(data: str) -> None:
     [
         ("los", "loss"),
         ("ssl.epoch", "epochs"),
-        ("align.detectr", "detector"),
         ("identity.scal", "scale"),
         ("stack.fold", "folds"),
         ("tta.view", "views"),
@@ -119,8 +118,6 @@ def test_whole_numbers_are_numbers_too() -> None:
         ("focal_gamma", -1),
         ("label_smoothing", 1.0),
         ("cb_beta", 1.0),
-        ("align.zoom", 0),
-        ("align.max_dropped", 1.5),
         ("tta.views", 4),
         ("tta.views", 11),
         ("stack.folds", 1),

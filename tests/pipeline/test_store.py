@@ -113,7 +113,8 @@ def test_different_runs_do_not_wait_for_each_other(here: Path) -> None:
 
 
 def test_a_killed_process_gives_its_lock_back(here: Path) -> None:
-    script = "import time; from stages.store import Slot\nwith Slot('train', 'key').locked():\n print('in', flush=True); time.sleep(60)"
+    script = "import time\nfrom stages.store import Slot\nwith Slot('train', 'key').locked():\n"
+    script += " print('in', flush=True)\n time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "in\n"
     process.kill()
