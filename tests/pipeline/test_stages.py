@@ -542,7 +542,9 @@ def test_another_profile_for_one_run_leaves_the_file_as_it_was(project: Project)
                 assert project.params()["profile"] == "demo"
                 changed = path.read_text(encoding="utf-8").splitlines()
                 plain = before.decode().splitlines()
-                assert [a for a, b in zip(plain, changed, strict=True) if a != b] == [next(line for line in plain if line.startswith("profile:"))]
+                assert [a for a, b in zip(plain, changed, strict=True) if a != b] == [
+                    next(line for line in plain if line.startswith("profile:"))
+                ]
                 if error:
                     raise error
         except (KeyboardInterrupt, RuntimeError):
