@@ -17,12 +17,13 @@ _MISSING = "–"
 def summarise(rows: Sequence[Row], final: str, compare: Compare, score: Score) -> dict[str, float | int | None]:
     """Return the few numbers that `dvc metrics show` and `dvc exp show` have as columns.
 
-    `final` is the predictor that stands after the last rung. Scores are fractions, gains points; 4 digits.
+    `final` is the predictor that stands after the last rung. Scores are fractions, gains points, with 6
+    digits: a percentage is then rounded once.
     """
     found: dict[str, float | int | None] = {}
     for name, predictor in (("baseline", BASELINE), ("final", final)):
         for metric in ("accuracy", "uar", "macro_f1"):
-            found[f"{name}_{metric}"] = round(score(predictor, metric).value, 4)
+            found[f"{name}_{metric}"] = score(predictor, metric).value
     gain = compare(final, BASELINE).accuracy
     found |= {"final_gain": gain.value, "final_gain_low": gain.low, "final_gain_high": gain.high}
     accuracy = found["baseline_accuracy"]
@@ -34,7 +35,7 @@ def summarise(rows: Sequence[Row], final: str, compare: Compare, score: Score) -
     found["rungs_kept"] = sum(row["kept"] is True for row in ladder)
     found["alarmed"] = len({row["predictor"] for row in rows if row["alarms"]})
     found["n_test"] = next(row["n_test"] for row in rows if row["predictor"] == BASELINE)
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in found.items()}
 
 
 def headline(summary: Mapping[str, Any], road: Mapping[str, Any]) -> str:
