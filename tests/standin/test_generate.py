@@ -181,7 +181,14 @@ def test_a_stopped_stage_leaves_no_workers_and_its_finished_pictures(tmp_path, k
     work = tmp_path / "work"
     arguments = ["--params", str(params(tmp_path, scale=0.2, pool=0, scene=96)), "--out", str(tmp_path / "out")]
     command = [sys.executable, "-m", "stages.generate", *arguments, "--work", str(work), "--workers", "2"]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], start_new_session=True, stderr=subprocess.PIPE)
+    # a shell that starts the tests in the background ignores Ctrl-C, and a child would inherit that
+    process = subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     deadline = time.monotonic() + 120
     while not list(work.glob("*/done/*.txt")) and time.monotonic() < deadline:
         time.sleep(0.05)
