@@ -24,15 +24,8 @@ SSL = {
     "hidden": 32,
 }
 IDENTITY = {"epochs": EPOCHS, "lr": 0.005, "batch_size": 32, "scale": 16.0, "margin": 0.2}
-TRAIN = training_sets.recipe(  # everything that draws random numbers
-    model_args={"drop_path_rate": 0.3},
-    epochs=EPOCHS,
-    attention="cbam",
-    au_weight=0.5,
-    augment="generic",
-    mix="mixup",
-    mix_alpha=0.2,
-    sampler="weighted",
+TRAIN = training_sets.recipe(
+    epochs=EPOCHS, attention="cbam", au_weight=0.5, augment="generic", mix="mixup", mix_alpha=0.2, sampler="weighted"
 )
 
 
