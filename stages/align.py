@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from stages.common import DATA, DEBUG, read_params, stage
+from stages.lib.common import DATA, DEBUG, read_params, stage
 
 app = typer.Typer(add_completion=False)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stages.common import DATA, DEBUG, METRICS, stage
+from stages.lib.common import DATA, DEBUG, METRICS, stage
 
 if TYPE_CHECKING:
     from fer_core.evaluation.metrics import Scores

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from stages.common import DATA, DEBUG, read_params, stage, work_folder
+from stages.lib.common import DATA, DEBUG, read_params, stage, work_folder
 
 app = typer.Typer(add_completion=False)
 

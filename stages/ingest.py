@@ -11,7 +11,7 @@ from typing import Optional
 
 import typer
 
-from stages.common import DATA, DEBUG, read_params, stage
+from stages.lib.common import DATA, DEBUG, read_params, stage
 
 app = typer.Typer(add_completion=False)
 

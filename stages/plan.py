@@ -13,8 +13,8 @@ import typer
 from fer_core.config import load_params
 from fer_core.files import read_json, write_yaml
 from fer_core.roadmap import make_road, plans_from, pretraining_plan
-from stages.common import DATA, DEBUG, PLANS, read_params, stage
-from stages.store import replace_folder
+from stages.lib.common import DATA, DEBUG, PLANS, read_params, stage
+from stages.lib.store import replace_folder
 
 app = typer.Typer(add_completion=False)
 

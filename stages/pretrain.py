@@ -13,9 +13,9 @@ from typing import Any
 import typer
 
 from fer_core.files import read_json, read_yaml, write_json
-from stages.code import code_hash
-from stages.common import DATA, DEBUG, PLANS, stage
-from stages.store import Slot, file_hash, fingerprint, replace_folder
+from stages.lib.code import code_hash
+from stages.lib.common import DATA, DEBUG, PLANS, stage
+from stages.lib.store import Slot, file_hash, fingerprint, replace_folder
 
 app = typer.Typer(add_completion=False)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stages.common import DATA, DEBUG, METRICS, PLANS, REPORTS, stage
+from stages.lib.common import DATA, DEBUG, METRICS, PLANS, REPORTS, stage
 
 if TYPE_CHECKING:
     from fer_core.evaluation.paired import Judge

@@ -4,6 +4,7 @@ With --profile the road runs under another profile, and params.yaml is put back 
 Ctrl-C; `dvc repro` then brings the former results back from DVC's cache.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import typer
 
 from fer_core.errors import unknown_name
 from fer_core.files import write_text
-from stages.common import DEBUG, read_params, stage
+from stages.lib.common import DEBUG, read_params, stage
+from stages.lib.warm import warm_process
 
 app = typer.Typer(add_completion=False)
 
@@ -46,8 +48,8 @@ def main(
 ) -> None:
     """Run `dvc repro` and print the gains table."""
     start = time.monotonic()
-    with under_profile(profile, Path("params.yaml")):
-        code = subprocess.run(["dvc", "repro"], check=False).returncode
+    with under_profile(profile, Path("params.yaml")), warm_process() as environment:
+        code = subprocess.run(["dvc", "repro"], env=os.environ | environment, check=False).returncode
     if code:
         print(f"dvc repro failed (exit status {code}); what was finished is kept", file=sys.stderr)
         raise typer.Exit(code)

@@ -11,8 +11,8 @@ import typer
 from fer_core.files import read_json, read_yaml, write_yaml
 from fer_core.recipe import merged
 from fer_core.roadmap import plans_from
-from stages.common import DATA, DEBUG, PLANS, stage
-from stages.store import replace_folder
+from stages.lib.common import DATA, DEBUG, PLANS, stage
+from stages.lib.store import replace_folder
 
 app = typer.Typer(add_completion=False)
 

@@ -13,8 +13,8 @@ import typer
 
 from fer_core.config import StackConfig, build
 from fer_core.files import read_json, read_yaml, write_json
-from stages.common import DATA, DEBUG, PLANS, read_params, stage
-from stages.store import replace_folder
+from stages.lib.common import DATA, DEBUG, PLANS, read_params, stage
+from stages.lib.store import replace_folder
 
 app = typer.Typer(add_completion=False)
 

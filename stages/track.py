@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import typer
 
-from stages.common import DATA, DEBUG, METRICS, PLANS, REPORTS, stage
+from stages.lib.common import DATA, DEBUG, METRICS, PLANS, REPORTS, stage
 
 app = typer.Typer(add_completion=False)
 

@@ -15,9 +15,9 @@ import typer
 
 from fer_core.errors import ConfigError, DataError
 from fer_core.files import read_json, read_yaml, write_json, write_yaml
-from stages.code import code_hash
-from stages.common import DATA, DEBUG, stage
-from stages.store import Slot, file_hash, fingerprint, replace_folder
+from stages.lib.code import code_hash
+from stages.lib.common import DATA, DEBUG, stage
+from stages.lib.store import Slot, file_hash, fingerprint, replace_folder
 
 app = typer.Typer(add_completion=False)
 

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import typer
 
 from fer_core.errors import ConfigError, FerError
-from stages.common import DATA, DEBUG, METRICS, PLANS, REPORTS, stage
+from stages.lib.common import DATA, DEBUG, METRICS, PLANS, REPORTS, stage
 
 HOST = "127.0.0.1"  # never reachable from another machine
 _PORTS_TRIED = 20

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.evaluation.table import kept_text
-from stages.store import fingerprint
+from stages.lib.store import fingerprint
 from stages.tracking.inputs import Inputs, Row
 from stages.tracking.note import claimed, note, row_name
 from stages.tracking.pictures import Pictures

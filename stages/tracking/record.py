@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.progress import Bar
-from stages.store import fingerprint
+from stages.lib.store import fingerprint
 from stages.tracking.store import Store, is_server
 
 FINGERPRINT = "fingerprint"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.files import read_json, read_yaml
-from stages.store import fingerprint
+from stages.lib.store import fingerprint
 from stages.tracking.inputs import Inputs
 from stages.tracking.pictures import Pictures
 from stages.tracking.record import Point, Record

@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from stages.store import file_hash, fingerprint
+from stages.lib.store import file_hash, fingerprint
 from stages.tracking.inputs import Inputs
 
 SEAL = "fer.seal"

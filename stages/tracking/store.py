@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from stages.common import work_folder
+from stages.lib.common import work_folder
 from stages.tracking.patience import OutOfPatience, Patience
 
 PATIENCE = 6.0  # seconds; with `import mlflow` on a busy machine and one allowance, under 15

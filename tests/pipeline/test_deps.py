@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stages import code
-from stages.code import code_hash, deps_of, files_of, modules_of
+from stages.lib import code
+from stages.lib.code import code_hash, deps_of, files_of, modules_of
 
 ROOT = Path(__file__).parents[2]
 DAG: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -32,7 +32,7 @@ def test_the_deps_are_the_import_graph(name: str) -> None:
     module = module_of(name)
     assert module == f"stages.{name}", "a stage's name is its file's name"
     stated = [dep for dep in STAGES[name]["deps"] if dep.split("/")[0] in CODE]
-    assert sorted(stated) == deps_of(module), f"`python -m stages.code {name}` prints what dvc.yaml must say"
+    assert sorted(stated) == deps_of(module), f"`python -m stages.lib.code {name}` prints what dvc.yaml must say"
     assert len(set(STAGES[name]["deps"])) == len(STAGES[name]["deps"]), "named twice"
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import work_folder
-from stages.store import Slot, file_hash, fingerprint, replace_folder
+from stages.lib.common import work_folder
+from stages.lib.store import Slot, file_hash, fingerprint, replace_folder
 
 RECIPE = {"loss": "ce", "ssl": {"method": "none", "lr": 0.0}, "epochs": 3}
 USED = {"recipe": RECIPE, "code": "c0de", "manifest": "11", "faces": "22", "initial": None}
@@ -113,7 +113,7 @@ def test_different_runs_do_not_wait_for_each_other(here: Path) -> None:
 
 
 def test_a_killed_process_gives_its_lock_back(here: Path) -> None:
-    script = "import time\nfrom stages.store import Slot\nwith Slot('train', 'key').locked():\n"
+    script = "import time\nfrom stages.lib.store import Slot\nwith Slot('train', 'key').locked():\n"
     script += " print('in', flush=True)\n time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "in\n"

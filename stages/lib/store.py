@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from stages.common import work_folder
+from stages.lib.common import work_folder
 
 
 def file_hash(path: Path) -> str:

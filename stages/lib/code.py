@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fer_core", "stages")
 
 

@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from fer_core.errors import ConfigError, FerError
+from stages.lib.warm import run_in_fork
 
 DATA = Path("data")
 PLANS = Path("plans")
@@ -41,10 +42,15 @@ def work_folder() -> Path:
 
 
 def stage(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a typer command: a FerError becomes one sentence on stderr and exit status 1."""
+    """Wrap a typer command: a FerError becomes one sentence on stderr and exit status 1.
+
+    Under `python -m stages.run` the command runs in a fork of its warm process.
+    """
 
     @wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> None:
+        if (status := run_in_fork()) is not None:
+            raise typer.Exit(status)
         try:
             command(*args, **kwargs)
         except FerError as error:

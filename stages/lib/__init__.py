@@ -1,0 +1,1 @@
+"""What the stages share: params, the store of finished runs, the import graph, the warm process."""

@@ -1,0 +1,152 @@
+"""A process that has imported what is slow to import; while it stands, every stage is a fork of it.
+
+Importing PyTorch and timm takes 5-8 s on a laptop's core, and a stage of the smoke profile needs 1 s beside that. So
+`python -m stages.run` keeps this server for as long as `dvc repro` runs. A stage that finds it hands over its command
+line, folder, environment and terminal, waits, and ends with the same exit status; it runs by itself where there is no
+server, or not yet. Linux only: elsewhere a fork after such imports is not safe.
+
+Our own modules are never imported here, so that a stage always runs the code that lies on the disk.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import Any
+
+VARIABLE = "FER_WARM_SOCKET"
+SLOW = (
+    "torch._dynamo",  # every optimizer imports it at its first step
+    "timm",
+    "pandas",
+    "pyarrow.parquet",
+    "safetensors.torch",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "matplotlib.pyplot",
+)
+_OWN = ("stages", "fer_core")
+_KIND = (socket.AF_UNIX, socket.SOCK_SEQPACKET)  # messages arrive whole
+_LONGEST = 1 << 20
+
+
+@contextmanager
+def warm_process() -> Iterator[dict[str, str]]:
+    """Keep a server for the time being, and yield the environment in which stages find it."""
+    if sys.platform != "linux":
+        yield {}
+        return
+    with TemporaryDirectory() as folder:  # only this user may enter it
+        address = str(Path(folder) / "socket")
+        command = [sys.executable, "-m", "stages.lib.warm", address]
+        # a session of its own: Ctrl-C reaches the stage in the foreground, which passes it on
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        try:
+            yield {VARIABLE: address}
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def run_in_fork() -> int | None:
+    """Let the server run this very stage and return its exit status; None where there is no server, or not yet."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", "")
+    if VARIABLE not in os.environ or not module.startswith("stages."):
+        return None
+    environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    request = {"module": module, "argv": sys.argv, "cwd": str(Path.cwd()), "environment": environment}
+    with socket.socket(*_KIND) as connection:
+        try:
+            connection.connect(os.environ[VARIABLE])
+            socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
+        except OSError:
+            return None
+        while True:
+            try:
+                status = connection.recv(1)
+            except KeyboardInterrupt:
+                connection.send(bytes([signal.SIGINT]))
+                continue
+            if not status:
+                print("error: the stage's process was killed", file=sys.stderr)
+            return status[0] if status else 1
+
+
+def serve(address: str) -> None:
+    """Import what is slow, then fork once for every stage that connects, until stdin is closed."""
+    for name in SLOW:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended forks leave no zombies
+    with socket.socket(*_KIND) as server:
+        server.bind(address)
+        server.listen()
+        while True:
+            ready, _, _ = select.select([server.fileno(), 0], [], [])
+            if 0 in ready:
+                return
+            connection, _ = server.accept()
+            if os.fork() == 0:
+                server.close()
+                _run(connection)
+            connection.close()
+
+
+def _run(connection: socket.socket) -> None:
+    """In the fork: become the stage that asked, and leave with its exit status."""
+    status = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        message, files, _, _ = socket.recv_fds(connection, _LONGEST, 3)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
+        Thread(target=_follow, args=[connection], daemon=True).start()
+        status = _run_module(json.loads(message))
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        with suppress(OSError):  # whoever asked may be gone
+            connection.send(bytes([status]))
+        os._exit(status)
+
+
+def _run_module(request: dict[str, Any]) -> int:
+    for name in [name for name in sys.modules if name.split(".")[0] in _OWN]:
+        del sys.modules[name]
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = request["argv"]
+    sys.path[0] = request["cwd"]
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _follow(connection: socket.socket) -> None:
+    """Pass the stage's signals on to this fork, and end with the stage."""
+    with suppress(OSError):
+        while sent := connection.recv(1):
+            os.kill(os.getpid(), sent[0])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
