@@ -12,7 +12,7 @@ export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
 export MALLOC_TOP_PAD_ := 67108864
 
-.PHONY: help install repro gains ui test check format clean
+.PHONY: help install repro gains ui test browser check format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,8 +35,16 @@ gains: install  ## Print the gains table of the last run.
 ui: install  ## Open the gains table in MLflow.
 	@python -m stages.ui
 
-test: install  ## Run the tests.
+test: install browser  ## Run the tests.
 	@python -m pytest $(ARGS)
+
+# For root on Debian only, as on a CI machine; elsewhere, and where it fails, the tests of the page are skipped and say so.
+browser:
+	@command -v chromedriver >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { \
+	  echo "installing Chromium for the tests that look at MLflow's page"; \
+	  packages="--yes --quiet --no-install-recommends chromium chromium-driver"; \
+	  { apt-get install $$packages || { apt-get update --quiet && apt-get install $$packages; }; } >/dev/null 2>&1 \
+	  || echo "Chromium could not be installed"; }
 
 check: install  ## Format, lint, types and import rules, without changing anything.
 	@ruff format --check .

@@ -1,7 +1,8 @@
 """Draw the embedded default data set (generated faces, not people) in RAF-CE's layout.
 
 Reads params.yaml: data, seed, profiles.<profile>.standin. Writes data/raw/standin; for any other data set only a
-README.txt there that says so. Unfinished pictures wait in .work/standin: an interrupted run goes on where it was.
+README.txt there that says so, and sees to it that data/raw/<data> stands. Unfinished pictures wait in .work/standin: an
+interrupted run goes on where it was.
 """
 
 import os
@@ -28,13 +29,17 @@ def main(
 
     from fer_core.errors import ConfigError
     from fer_core.files import write_text
+    from fer_core.labels import label_set
     from fer_core.standin import StandinConfig, generate
 
     values = read_params(params)
-    if values.get("data") != "standin":
+    data = str(values.get("data"))
+    label_set(data)  # refuses an unknown name
+    if data != "standin":
         if out.is_dir():
             shutil.rmtree(out)
-        write_text(out / "README.txt", f"No stand-in was needed: data is {values.get('data')!r}.\n")
+        write_text(out / "README.txt", f"No stand-in was needed: data is {data!r}.\n")
+        _stand(out.parent / data)
         return
     profile = values.get("profile")
     try:
@@ -51,6 +56,21 @@ def main(
     config = StandinConfig(seed=values.get("seed", 1), **chosen)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     generate(out, config, workers=workers or cores, work=work or work_folder() / "standin")
+
+
+def _stand(folder: Path) -> None:
+    """Make the folder of published files where there is none, so that DVC, which looks for it first, runs `ingest`.
+
+    Ingest then says what belongs there. The copies of `dvc exp run --temp` and the queue hold tracked files alone: they
+    get a link to the original repository's folder.
+    """
+    place, original = folder.resolve(), (work_folder().parent / folder).resolve()
+    if place.exists():
+        return
+    if original.is_dir():
+        place.symlink_to(original, target_is_directory=True)
+    else:
+        place.mkdir(parents=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ With --profile the road runs under another profile, and params.yaml is put back 
 Ctrl-C; `dvc repro` then brings the former results back from DVC's cache.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -49,7 +48,7 @@ def main(
     """Run `dvc repro` and print the gains table."""
     start = time.monotonic()
     with under_profile(profile, Path("params.yaml")), warm_process() as environment:
-        code = subprocess.run(["dvc", "repro"], env=os.environ | environment, check=False).returncode
+        code = subprocess.run(["dvc", "repro"], env=environment, check=False).returncode
     if code:
         print(f"dvc repro failed (exit status {code}); what was finished is kept", file=sys.stderr)
         raise typer.Exit(code)

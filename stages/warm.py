@@ -3,7 +3,6 @@
 `python -m stages.warm dvc exp run -S loss=cb` is `dvc exp run -S loss=cb`, some seconds a stage quicker.
 """
 
-import os
 import subprocess
 import sys
 
@@ -19,7 +18,7 @@ def main(command: list[str] = typer.Argument(help="The command and its arguments
     """Run COMMAND while a process stands by that has imported PyTorch and timm; every stage is a fork of it."""
     with warm_process() as environment:
         try:
-            status = subprocess.run(command, env=os.environ | environment, check=False).returncode
+            status = subprocess.run(command, env=environment, check=False).returncode
         except OSError as error:
             print(f"error: {command[0]} cannot be run: {error.strerror}", file=sys.stderr)
             status = 127

@@ -18,14 +18,14 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
-VARIABLE = "FER_WARM_SOCKET"
+VARIABLE = "FER_WARM_PROCESS"
 SLOW = (
     "torch._dynamo",  # every optimizer imports it at its first step
     "timm",
@@ -37,26 +37,31 @@ SLOW = (
     "matplotlib.pyplot",
 )
 _OWN = ("stages", "fer_core")
+# Read when a library is loaded, and decisive for the last digits: a stage with others than the server's runs by itself.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _KIND = (socket.AF_UNIX, socket.SOCK_SEQPACKET)  # messages arrive whole
 _LONGEST = 1 << 20
 
 
 @contextmanager
-def warm_process() -> Iterator[dict[str, str]]:
-    """Keep a server for the time being, and yield the environment in which stages find it."""
+def warm_process(environment: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
+    """Keep a server with this environment for the time being, and yield the environment in which stages find it."""
     if sys.platform != "linux":
-        yield {}
+        yield dict(environment)
         return
     with TemporaryDirectory() as folder:  # only this user may enter it
-        address = str(Path(folder) / "socket")
-        command = [sys.executable, "-m", "stages.lib.warm", address]
+        command = [sys.executable, "-m", "stages.lib.warm", _address(folder, environment)]
         # a session of its own: Ctrl-C reaches the stage in the foreground, which passes it on
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
         try:
-            yield {VARIABLE: address}
+            yield {**environment, VARIABLE: folder}
         finally:
             server.terminate()
             server.wait()
+
+
+def _address(folder: str, environment: Mapping[str, str]) -> str:
+    return str(Path(folder) / "-".join(["socket", *(environment.get(name, "") for name in _THREADS)]))
 
 
 def run_in_fork() -> int | None:
@@ -68,7 +73,7 @@ def run_in_fork() -> int | None:
     request = {"module": module, "argv": sys.argv, "cwd": str(Path.cwd()), "environment": environment}
     with socket.socket(*_KIND) as connection:
         try:
-            connection.connect(os.environ[VARIABLE])
+            connection.connect(_address(os.environ[VARIABLE], os.environ))
             socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
         except OSError:
             return None

@@ -4,23 +4,21 @@ The road runs for real (minutes on two cores), so everything here looks at the s
 """
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from real_road import ROOT, Road, files, ran, shell, stage
 
 from fer_core.evaluation.gains import NOT_APPLICABLE
 from fer_core.files import read_json, read_yaml
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 TECHNIQUES = [
     "au_multitask",
     "attention",
@@ -36,81 +34,10 @@ TECHNIQUES = [
 LOCKED = ("data/ingest/test_truth.parquet", "data/join_aus/test_aus.parquet")
 
 
-def environment(clone: Path) -> dict[str, str]:
-    """The clone's own code, its own MLflow, this environment's `dvc`; one thread, as other tests may run beside it."""
-    left_out = ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI")
-    kept = {key: value for key, value in os.environ.items() if key not in left_out}
-    return kept | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(clone),
-        "OMP_NUM_THREADS": "1",
-        "DVC_NO_ANALYTICS": "1",
-    }
-
-
-def shell(clone: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    pipe = subprocess.PIPE
-    return subprocess.run(
-        command, cwd=clone, env=environment(clone), stdout=pipe, stderr=subprocess.STDOUT, text=True, check=False
-    )
-
-
-def stage(clone: Path, name: str, *arguments: str) -> str:
-    result = shell(clone, sys.executable, "-m", f"stages.{name}", *arguments)
-    assert result.returncode == 0, result.stdout
-    return result.stdout
-
-
-def ran(output: str) -> list[str]:
-    return re.findall(r"Running stage '([^']+)'", output)
-
-
-class Road:
-    """A finished road: the clone, what was printed, and params.yaml as it was before."""
-
-    def __init__(self, clone: Path) -> None:
-        self.clone = clone
-        self.params = (clone / "params.yaml").read_bytes()
-        self.first = shell(clone, sys.executable, "-m", "stages.run", "--profile", "smoke")
-
-
-@pytest.fixture(scope="module")
-def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
-    clone = tmp_path_factory.mktemp("clone")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode != 0:
-        pytest.skip("this is no git repository, so there is no list of its files to clone")
-    for name in filter(None, listed.stdout.split("\0")):
-        source, target = ROOT / name, clone / name
-        if name.startswith(("metrics/", "reports/")) or name == "dvc.lock":
-            continue  # a road that was run here; the clone runs its own
-        if source.is_symlink() or source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    for command in (
-        ["init", "--quiet"],
-        ["add", "--all"],
-        ["-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "--message", "start"],
-    ):
-        result = shell(clone, "git", *command)
-        assert result.returncode == 0, result.stdout
-    return Road(clone)
-
-
 @pytest.fixture(scope="module")
 def gains(road: Road) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = read_json(road.clone / "metrics" / "gains.json")
     return found
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def test_the_road_ends_well_and_shows_its_table(road: Road) -> None:

@@ -1,6 +1,7 @@
 """The warm process: stages that run as forks of it behave like stages that run by themselves."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,8 +58,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def warm() -> Iterator[dict[str, str]]:
     with warm_process() as environment:
-        wait_for(lambda: Path(environment[VARIABLE]).exists())
-        yield environment
+        wait_for(lambda: list(Path(environment[VARIABLE]).iterdir()))
+        yield {VARIABLE: environment[VARIABLE]}
 
 
 def wait_for(condition: "object") -> None:
@@ -117,6 +118,13 @@ def test_a_fork_prints_and_ends_as_the_stage_itself(
     assert ("Traceback" in forked[2]) == ("Traceback" in cold[2]) == (what == "crash")
 
 
+def test_with_another_number_of_threads_the_stage_runs_by_itself(project: Path, warm: dict[str, str]) -> None:
+    """OpenMP has read the server's number long ago, and sums in another order with another one."""
+    process = start(project, "work", warm | {"OMP_NUM_THREADS": "3"})
+    out, _ = process.communicate("typed\n", timeout=LIMIT)
+    assert out.split()[1:3] == [str(process.pid), "False"]
+
+
 def sleeping(project: Path, warm: dict[str, str]) -> "tuple[subprocess.Popen[str], int]":
     (project / "sleeping").unlink(missing_ok=True)
     process = start(project, "sleep", warm)
@@ -168,14 +176,13 @@ def test_the_server_ends_with_who_started_it(tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert owner.stdout
     address = owner.stdout.readline().strip()
-    wait_for(lambda: Path(address).exists())
+    wait_for(lambda: list(Path(address).iterdir()))
     found = [int(path.name) for path in Path("/proc").glob("[0-9]*") if address.encode() in _command(path)]
     owner.kill()
     owner.communicate()
     assert len(found) == 1
     wait_for(lambda: not alive(found[0]))
-    Path(address).unlink()
-    Path(address).parent.rmdir()
+    shutil.rmtree(address)
 
 
 def _command(process: Path) -> bytes:

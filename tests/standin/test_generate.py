@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from fer_core.errors import ConfigError, DataError
+from fer_core.files import write_text
 from fer_core.standin import generate as generate_set
 from fer_core.standin.layout import plan, subject_name
 from fer_core.standin.published import MEAN_VOTES, PAIRS
@@ -153,6 +154,31 @@ def test_stage_writes_only_a_readme_for_other_data(tmp_path):
     result = CliRunner().invoke(app, ["--params", str(params(tmp_path, data="fer2013")), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert list(contents(out)) == ["README.txt"] and b"fer2013" in contents(out)["README.txt"]
+    assert list((tmp_path / "fer2013").iterdir()) == [], (
+        "a folder, so that DVC goes on to ingest, which says what it lacks"
+    )
+
+
+def test_a_copy_of_the_repository_is_led_to_the_originals_files(tmp_path, monkeypatch):
+    """The copies of DVC's queue hold tracked files only; published faces are not tracked."""
+    published = tmp_path / "original/data/raw/fer2013"
+    write_text(published / "fer2013.csv", "emotion,pixels,Usage")
+    copy = tmp_path / "copy"
+    (copy / "data/raw").mkdir(parents=True)
+    (copy / "data/raw/ferplus").symlink_to("fer2013")  # as git keeps it
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "original"))
+    for data in ("ferplus", "fer2013", "fer2013"):
+        result = CliRunner().invoke(app, ["--params", str(params(tmp_path, data=data))])
+        assert result.exit_code == 0, result.output
+        assert (Path("data/raw") / data / "fer2013.csv").read_text() == "emotion,pixels,Usage"
+    assert contents(published) == {"fer2013.csv": b"emotion,pixels,Usage"}
+
+
+def test_a_data_set_that_is_not_known_is_refused_before_anything_is_made(tmp_path):
+    result = CliRunner().invoke(app, ["--params", str(params(tmp_path, data="rafc")), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1 and "Did you mean 'rafce'" in result.output
+    assert not (tmp_path / "out").exists() and not (tmp_path / "rafc").exists()
 
 
 @pytest.mark.parametrize(

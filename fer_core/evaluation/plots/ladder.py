@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from fer_core.evaluation.gains import Row
 from fer_core.evaluation.plots.style import BLUE, FAINT, GREY, INK, LIGHT, VERMILION, picture
@@ -85,6 +86,7 @@ def _accuracy(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) -> None:
                 va="top" if dropped else "bottom",
                 fontsize=10,
                 color=style["color"],
+                path_effects=[withStroke(linewidth=3, foreground="white")],  # a dropped rung's may stand on the line
             )
             level = level if dropped else value
         levels.append(level)
