@@ -165,7 +165,8 @@ def test_a_copy_of_the_repository_is_led_to_the_originals_files(tmp_path, monkey
     write_text(published / "fer2013.csv", "emotion,pixels,Usage")
     copy = tmp_path / "copy"
     (copy / "data/raw").mkdir(parents=True)
-    (copy / "data/raw/ferplus").symlink_to("fer2013")  # as git keeps it
+    for root in (tmp_path / "original", copy):
+        (root / "data/raw/ferplus").symlink_to("fer2013")  # as git keeps it
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "original"))
     for data in ("ferplus", "fer2013", "fer2013"):
