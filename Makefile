@@ -38,13 +38,13 @@ ui: install  ## Open the gains table in MLflow.
 test: install browser  ## Run the tests.
 	@python -m pytest $(ARGS)
 
-# For root on Debian only, as on a CI machine; elsewhere, and where it fails, the tests of the page are skipped and say so.
+# For root on a Debian system only, as a CI machine is; elsewhere the tests of the page are skipped and say so.
 browser:
-	@command -v chromedriver >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { \
+	@command -v chromedriver >/dev/null || test "$$(id -u)" != 0 || ! grep -qs '^ID=debian' /etc/os-release || { \
 	  echo "installing Chromium for the tests that look at MLflow's page"; \
-	  packages="--yes --quiet --no-install-recommends chromium chromium-driver"; \
-	  { apt-get install $$packages || { apt-get update --quiet && apt-get install $$packages; }; } >/dev/null 2>&1 \
-	  || echo "Chromium could not be installed"; }
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  install() { apt-get install --yes --no-install-recommends chromium chromium-driver; }; \
+	  { install || { apt-get update && install; }; } </dev/null >/dev/null 2>&1 || echo "Chromium could not be installed"; }
 
 check: install  ## Format, lint, types and import rules, without changing anything.
 	@ruff format --check .

@@ -39,7 +39,8 @@ def main(
         if out.is_dir():
             shutil.rmtree(out)
         write_text(out / "README.txt", f"No stand-in was needed: data is {data!r}.\n")
-        _stand(out.parent / data)
+        # DVC looks for a dep before it runs a stage: in an empty folder ingest can say what belongs there
+        (out.parent / data).resolve().mkdir(parents=True, exist_ok=True)
         return
     profile = values.get("profile")
     try:
@@ -56,21 +57,6 @@ def main(
     config = StandinConfig(seed=values.get("seed", 1), **chosen)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     generate(out, config, workers=workers or cores, work=work or work_folder() / "standin")
-
-
-def _stand(folder: Path) -> None:
-    """Make the folder of published files where there is none, so that DVC, which looks for it first, runs `ingest`.
-
-    Ingest then says what belongs there. The copies of `dvc exp run --temp` and the queue hold tracked files alone: they
-    get a link to the original repository's folder.
-    """
-    place, original = folder.resolve(), (work_folder().parent / folder).resolve()
-    if place.exists():
-        return
-    if original.is_dir():
-        place.symlink_to(original, target_is_directory=True)
-    else:
-        place.mkdir(parents=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import typer
 from fer_core.errors import unknown_name
 from fer_core.files import write_text
 from stages.lib.common import DEBUG, read_params, stage
-from stages.lib.warm import warm_process
+from stages.lib.warm import run_warm
 
 app = typer.Typer(add_completion=False)
 
@@ -47,8 +47,8 @@ def main(
 ) -> None:
     """Run `dvc repro` and print the gains table."""
     start = time.monotonic()
-    with under_profile(profile, Path("params.yaml")), warm_process() as environment:
-        code = subprocess.run(["dvc", "repro"], env=environment, check=False).returncode
+    with under_profile(profile, Path("params.yaml")):
+        code = run_warm(["dvc", "repro"])
     if code:
         print(f"dvc repro failed (exit status {code}); what was finished is kept", file=sys.stderr)
         raise typer.Exit(code)

@@ -44,7 +44,7 @@ def work_folder() -> Path:
 def stage(command: Callable[..., None]) -> Callable[..., None]:
     """Wrap a typer command: a FerError becomes one sentence on stderr and exit status 1.
 
-    Under `python -m stages.run` the command runs in a fork of its warm process.
+    Where DVC runs it beside a warm process (`stages.lib.warm`), the command runs in a fork of that one.
     """
 
     @wraps(command)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,16 @@ def set_params(folder: Path, **values: object) -> None:
         text, count = re.subn(rf"(?m)^{key}: *\S+", f"{key}: {value}", text, count=1)
         assert count == 1, key
     path.write_text(text, encoding="utf-8")
+
+
+MEASURED = {"train_seconds", "pretrain_seconds", "milliseconds_per_face", "seconds"}
+
+
+def without_times(value: Any) -> Any:
+    """Plain values without the times that were measured: clocks differ."""
+    if isinstance(value, dict):
+        return {key: without_times(item) for key, item in value.items() if key not in MEASURED}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
 class Road:

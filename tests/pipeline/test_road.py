@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_road import ROOT, Road, files, ran, shell, stage
+from real_road import ROOT, Road, files, ran, shell, stage, without_times
 
 from fer_core.evaluation.gains import NOT_APPLICABLE
 from fer_core.files import read_json, read_yaml
@@ -184,16 +184,6 @@ def locked(road: Road, gains: list[dict[str, Any]]) -> Mapping[str, Path]:
     return made
 
 
-MEASURED = {"train_seconds", "pretrain_seconds", "milliseconds_per_face", "seconds"}  # clocks differ
-
-
-def plain(value: Any) -> Any:
-    """Plain values without the times that were measured."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key not in MEASURED}
-    return [plain(item) for item in value] if isinstance(value, list) else value
-
-
 def test_nothing_that_trains_or_chooses_has_seen_the_test_splits_truth(road: Road, locked: Mapping[str, Path]) -> None:
     """Without it the same bytes come out: plans, weights, predictions, choices."""
     compared = 0
@@ -202,7 +192,7 @@ def test_nothing_that_trains_or_chooses_has_seen_the_test_splits_truth(road: Roa
         assert set(before) == set(after), output
         for name, content in after.items():
             if name in ("status.json", "history.json"):
-                same = plain(read_json(road.clone / output / name)) == plain(read_json(folder / name))
+                same = without_times(read_json(road.clone / output / name)) == without_times(read_json(folder / name))
             else:
                 same = content == before[name]
             assert same, f"{output}/{name}"

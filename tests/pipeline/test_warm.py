@@ -1,16 +1,17 @@
 """The warm process: stages that run as forks of it behave like stages that run by themselves."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stages.lib import warm as module
 from stages.lib.warm import VARIABLE, run_in_fork, warm_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the warm process needs Linux")
@@ -29,18 +30,24 @@ app = typer.Typer()
 @app.command()
 @stage
 def main(what: str):
-    print("pid", os.getpid(), "torch" in sys.modules, Path.cwd().name, os.environ["COLOUR"], sys.stdin.readline())
+    Path("pid").write_text(str(os.getpid()))
+    typed = sys.stdin.readline() if sys.stdin else ""
+    print("pid", os.getpid(), "torch" in sys.modules, Path.cwd().name, os.environ["COLOUR"], typed)
     print("on stderr", file=sys.stderr)
     if what == "refuse":
         raise DataError("no such face")
     if what == "crash":
         raise RuntimeError("a fault of ours")
+    if what == "words":
+        sys.exit("last words")
+    if what == "far":
+        sys.exit(-9)
     if what == "child":
         import subprocess
         print("child", subprocess.run(["false"]).returncode)
     if what == "sleep":
-        Path("sleeping").write_text(str(os.getpid()))
-        time.sleep(60)
+        Path("sleeping").write_text("yes")
+        time.sleep(LIMIT)
 if __name__ == "__main__":
     app()
 """
@@ -51,7 +58,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     (folder / "stages").mkdir()
     (folder / "stages" / "__init__.py").write_text(PACKAGE)
-    (folder / "stages" / "made_up.py").write_text(STAGE)
+    (folder / "stages" / "made_up.py").write_text(STAGE.replace("LIMIT", str(LIMIT)))
     return folder
 
 
@@ -62,23 +69,27 @@ def warm() -> Iterator[dict[str, str]]:
         yield {VARIABLE: environment[VARIABLE]}
 
 
-def wait_for(condition: "object") -> None:
+def wait_for(condition: Callable[[], Any]) -> None:
     end = time.monotonic() + LIMIT
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
 
 
-def start(project: Path, what: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+def heed_ctrl_c() -> None:
+    """A shell that starts the tests in the background ignores Ctrl-C, and a child would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start(project: Path, what: str, environment: dict[str, str], **files: Any) -> "subprocess.Popen[str]":
     pipe = subprocess.PIPE
     return subprocess.Popen(
         [sys.executable, "-m", "stages.made_up", what],
         cwd=project,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLOUR": "green"} | environment,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLOUR": "green", "DVC_STAGE": "made_up"} | environment,
         text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509
+        **{"stdin": pipe, "stdout": pipe, "stderr": pipe, **files},
     )
 
 
@@ -95,34 +106,52 @@ def run(project: Path, what: str, environment: dict[str, str]) -> tuple[int, lis
 
 def alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
         return False
-    state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     return state != "Z"
 
 
+def processes(mark: str) -> list[int]:
+    """The processes whose command line holds `mark`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
 @pytest.mark.parametrize(
-    ("what", "status"), [("work", 0), ("refuse", 1), ("crash", 1), ("child", 0), ("--nonsense", 2)]
+    ("what", "status"), [("work", 0), ("refuse", 1), ("crash", 1), ("words", 1), ("far", 247), ("child", 0)]
 )
 def test_a_fork_prints_and_ends_as_the_stage_itself(
     project: Path, warm: dict[str, str], what: str, status: int
 ) -> None:
-    if what == "--nonsense":  # refused before any fork
-        assert start(project, what, warm).wait(LIMIT) == status
-        return
     cold, forked = run(project, what, {}), run(project, what, warm)
     assert forked[:2] == cold[:2]
     assert forked[0] == status and forked[1][:3] == [project.name, "green", "typed"]
-    assert "on stderr" in forked[2] and (what != "refuse" or "error: no such face" in forked[2])
+    for said in ("on stderr", *{"refuse": ["error: no such face"], "words": ["last words"]}.get(what, [])):
+        assert said in forked[2] and said in cold[2]
     assert ("Traceback" in forked[2]) == ("Traceback" in cold[2]) == (what == "crash")
 
 
-def test_with_another_number_of_threads_the_stage_runs_by_itself(project: Path, warm: dict[str, str]) -> None:
-    """OpenMP has read the server's number long ago, and sums in another order with another one."""
-    process = start(project, "work", warm | {"OMP_NUM_THREADS": "3"})
-    out, _ = process.communicate("typed\n", timeout=LIMIT)
-    assert out.split()[1:3] == [str(process.pid), "False"]
+def test_a_wrong_command_line_is_refused_before_any_fork(project: Path, warm: dict[str, str]) -> None:
+    (project / "pid").unlink(missing_ok=True)
+    process = start(project, "--nonsense", warm)
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 2 and "No such option" in err and not (project / "pid").exists()
+
+
+def test_what_dvc_does_not_run_stays_in_the_foreground(
+    project: Path, warm: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, warm[VARIABLE])
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.setattr(module.socket, "socket", lambda *_: pytest.fail("it was handed over"))
+    assert run_in_fork() is None
 
 
 def sleeping(project: Path, warm: dict[str, str]) -> "tuple[subprocess.Popen[str], int]":
@@ -131,12 +160,13 @@ def sleeping(project: Path, warm: dict[str, str]) -> "tuple[subprocess.Popen[str
     assert process.stdin
     process.stdin.write("typed\n")
     process.stdin.flush()
-    wait_for(lambda: (project / "sleeping").exists() and (project / "sleeping").read_text())
-    return process, int((project / "sleeping").read_text())
+    wait_for((project / "sleeping").exists)
+    return process, int((project / "pid").read_text())
 
 
 def test_ctrl_c_reaches_the_fork(project: Path, warm: dict[str, str]) -> None:
     process, worker = sleeping(project, warm)
+    assert worker != process.pid
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
@@ -158,35 +188,93 @@ def test_a_killed_fork_is_a_failed_stage(project: Path, warm: dict[str, str]) ->
     assert process.returncode == 1 and "was killed" in err
 
 
-def test_without_a_server_the_stage_runs_by_itself(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_behind_the_output_is_told(project: Path, warm: dict[str, str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = start(project, "work", warm, stdout=full)
+        _, err = process.communicate("typed\n", timeout=LIMIT)
+    assert process.returncode == 1 and "No space left" in err
+
+
+@pytest.mark.parametrize("closing", ["<&-", ">&-"])
+def test_with_a_closed_terminal_the_stage_runs_by_itself(project: Path, warm: dict[str, str], closing: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLOUR": "green", "DVC_STAGE": "made_up"} | warm
+    command = f"echo $$ > shell; exec {sys.executable} -m stages.made_up work {closing}"
+    done = subprocess.run(["bash", "-c", command], cwd=project, env=environment, check=False, timeout=LIMIT)
+    assert done.returncode == 0
+    assert (project / "pid").read_text() == (project / "shell").read_text().strip()
+
+
+def test_without_a_server_the_stage_runs_by_itself(project: Path, tmp_path: Path) -> None:
     process = start(project, "work", {VARIABLE: str(tmp_path / "nobody")})
     out, _ = process.communicate("typed\n", timeout=LIMIT)
     assert process.returncode == 0 and out.split()[1:3] == [str(process.pid), "False"]
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "nobody"))
-    assert run_in_fork() is None, "this process is no stage"
 
 
-def test_the_server_ends_with_who_started_it(tmp_path: Path) -> None:
+def test_with_another_number_of_threads_the_stage_runs_by_itself(project: Path, warm: dict[str, str]) -> None:
+    """OpenMP has read the server's number long ago, and sums in another order with another one."""
+    process = start(project, "work", warm | {"OMP_NUM_THREADS": "3"})
+    out, _ = process.communicate("typed\n", timeout=LIMIT)
+    assert out.split()[1:3] == [str(process.pid), "False"]
+
+
+def test_a_server_that_ends_before_it_forks_leaves_the_stage_to_itself(project: Path) -> None:
+    with warm_process() as environment:
+        wait_for(lambda: list(Path(environment[VARIABLE]).iterdir()))
+        (server,) = processes(environment[VARIABLE])
+        os.kill(server, signal.SIGSTOP)  # it does not accept any more
+        process = start(project, "work", {VARIABLE: environment[VARIABLE]})
+        time.sleep(1)
+        os.kill(server, signal.SIGKILL)
+        out, _ = process.communicate("typed\n", timeout=LIMIT)
+    assert process.returncode == 0 and out.split()[1:3] == [str(process.pid), "False"]
+
+
+def test_the_server_ends_with_who_started_it() -> None:
     script = (
-        "import time; from pathlib import Path; from stages.lib import warm\n"
+        "import time; from stages.lib import warm\n"
         "with warm.warm_process() as found: print(found[warm.VARIABLE], flush=True); time.sleep(60)"
     )
     owner = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert owner.stdout
-    address = owner.stdout.readline().strip()
-    wait_for(lambda: list(Path(address).iterdir()))
-    found = [int(path.name) for path in Path("/proc").glob("[0-9]*") if address.encode() in _command(path)]
+    folder = Path(owner.stdout.readline().strip())
+    wait_for(lambda: list(folder.iterdir()))
+    (server,) = processes(str(folder))
     owner.kill()
-    owner.communicate()
-    assert len(found) == 1
-    wait_for(lambda: not alive(found[0]))
-    shutil.rmtree(address)
+    owner.wait(LIMIT)
+    wait_for(lambda: not alive(server))
+    assert not folder.exists()
 
 
-def _command(process: Path) -> bytes:
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
+def test_a_socket_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    script = f"from stages.lib import warm; warm.SLOW = (); warm.serve({str(folder)!r})"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and len(done.stderr.splitlines()) == 1
+    assert "stages import what they need by themselves" in done.stderr
+
+
+TIDY = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as DVC does while a stage runs
+print("ready", flush=True)
+time.sleep(2)
+print("tidied up")
+sys.exit(7)
+"""
+
+
+def test_on_ctrl_c_the_command_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "tidy.py").write_text(TIDY)
+    command = [sys.executable, "-m", "stages.warm", sys.executable, str(tmp_path / "tidy.py")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)  # noqa: PLW1509
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=LIMIT)
+    assert out == "tidied up\n" and process.returncode == 7
+
+
+def test_a_command_that_is_not_there_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "stages.warm", "no-such-command"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 127 and done.stderr == "error: no-such-command cannot be run: No such file or directory\n"
