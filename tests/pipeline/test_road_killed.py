@@ -1,6 +1,5 @@
 """Whatever is killed goes on where it was, and ends with the same bytes as a road that nothing interrupted."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,8 @@ from typing import Any
 import pytest
 from real_road import clone, environment, ran, set_params, without_times
 
-from fer_core.files import read_json
+from fer_core.files import read_json, write_json
+from fer_core.training.checkpoint import Checkpoint
 from stages.lib.warm import warm_process
 
 pytestmark = pytest.mark.slow
@@ -110,10 +110,20 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with warm_process(environment(folder)) as warm:  # as under `make repro`: the one that computes is a fork
         kill_when(folder, second_epoch(folder, "pretrain"), **warm)
+    remember(folder, "pretrain")
     after = times(folder / "data/raw/standin")
     assert names and all(after[name] == before[name] for name in names), "finished pictures were not drawn again"
     kill_when(folder, second_epoch(folder, "train"))
+    remember(folder, "train")
     return folder
+
+
+def remember(folder: Path, kind: str) -> None:
+    """Keep the epochs that the killed run had done, with their measured seconds, which no repetition would give."""
+    (checkpoints,) = (folder / ".work" / kind).glob("*/work")
+    state = Checkpoint(checkpoints).load()
+    assert state is not None and len(state["history"]) >= 1
+    write_json(folder / f"{kind}.json", state["history"])
 
 
 def test_an_orphan_and_a_new_trainer_never_work_on_one_run(killed: Path) -> None:
@@ -142,5 +152,9 @@ def test_what_was_killed_ends_with_the_same_bytes(killed: Path, whole: Mapping[s
     found = outputs(killed)
     assert list(found) == list(whole)
     assert [name for name in found if found[name] != whole[name]] == []
-    epochs = json.loads((killed / "data/train/alone-face_pretraining/history.json").read_text())
-    assert len(epochs) == 40
+    epochs = read_json(killed / "data/train/alone-face_pretraining/history.json")
+    done = read_json(killed / "train.json")
+    assert len(done) < len(epochs) == 40 and epochs[: len(done)] == done, "it went on, and did not begin anew"
+    pretrained = read_json(killed / "data/pretrain/resnet/history.json").values()
+    done = read_json(killed / "pretrain.json")
+    assert [rows for rows in pretrained if rows[: len(done)] == done]
