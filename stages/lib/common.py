@@ -11,7 +11,6 @@ import typer
 import yaml
 
 from fer_core.errors import ConfigError, FerError
-from stages.lib.warm import run_in_fork
 
 DATA = Path("data")
 PLANS = Path("plans")
@@ -42,15 +41,10 @@ def work_folder() -> Path:
 
 
 def stage(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a typer command: a FerError becomes one sentence on stderr and exit status 1.
-
-    Where DVC runs it beside a warm process (`stages.lib.warm`), the command runs in a fork of that one.
-    """
+    """Wrap a typer command: a FerError becomes one sentence on stderr and exit status 1."""
 
     @wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> None:
-        if (status := run_in_fork()) is not None:
-            raise typer.Exit(status)
         try:
             command(*args, **kwargs)
         except FerError as error:

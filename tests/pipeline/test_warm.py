@@ -19,7 +19,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the warm proces
 ROOT = Path(__file__).parents[2]
 LIMIT = 60
 # stages of a made-up project, which shares the real stages' library
-PACKAGE = f"__path__ = [{str(ROOT / 'stages')!r}, *__path__]\n"
+PACKAGE = f"""
+__path__ = [{str(ROOT / "stages")!r}, *__path__]
+from stages.lib.warm import hand_over
+hand_over()
+"""
 STAGE = """
 import os, sys, time
 from pathlib import Path
@@ -138,11 +142,19 @@ def test_a_fork_prints_and_ends_as_the_stage_itself(
     assert ("Traceback" in forked[2]) == ("Traceback" in cold[2]) == (what == "crash")
 
 
-def test_a_wrong_command_line_is_refused_before_any_fork(project: Path, warm: dict[str, str]) -> None:
+def test_a_wrong_command_line_is_refused_alike(project: Path, warm: dict[str, str]) -> None:
     (project / "pid").unlink(missing_ok=True)
-    process = start(project, "--nonsense", warm)
-    _, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == 2 and "No such option" in err and not (project / "pid").exists()
+    for environment in ({}, warm):
+        process = start(project, "--nonsense", environment)
+        _, err = process.communicate(timeout=LIMIT)
+        assert process.returncode == 2 and "No such option" in err and not (project / "pid").exists()
+
+
+def test_pythons_own_options_stand_before_the_stage(project: Path, warm: dict[str, str]) -> None:
+    command = f"echo typed | {sys.executable} -u -X utf8 -m stages.made_up work"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLOUR": "green", "DVC_STAGE": "made_up"} | warm
+    done = subprocess.run(["bash", "-c", command], cwd=project, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0 and done.stdout.split()[2:] == [b"True", project.name.encode(), b"green", b"typed"]
 
 
 def test_what_dvc_does_not_run_stays_in_the_foreground(
@@ -151,7 +163,7 @@ def test_what_dvc_does_not_run_stays_in_the_foreground(
     monkeypatch.setenv(VARIABLE, warm[VARIABLE])
     monkeypatch.delenv("DVC_STAGE", raising=False)
     monkeypatch.setattr(module.socket, "socket", lambda *_: pytest.fail("it was handed over"))
-    assert run_in_fork() is None
+    assert run_in_fork("stages.made_up", ["work"]) is None
 
 
 def sleeping(project: Path, warm: dict[str, str]) -> "tuple[subprocess.Popen[str], int]":
@@ -248,7 +260,7 @@ def test_the_server_ends_with_who_started_it() -> None:
 def test_a_socket_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
-    script = f"from stages.lib import warm; warm.SLOW = (); warm.serve({str(folder)!r})"
+    script = f"from stages.lib import warm_server as module; module.SLOW = (); module.serve({str(folder)!r})"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and len(done.stderr.splitlines()) == 1
     assert "stages import what they need by themselves" in done.stderr
