@@ -36,7 +36,7 @@ ui: install  ## Open the gains table in MLflow.
 	@python -m stages.ui
 
 test: install browser  ## Run the tests.
-	@python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # For root on a Debian system only, as a CI machine is; elsewhere the tests of the page are skipped and say so.
 browser:
