@@ -45,7 +45,7 @@ def prepared(folder: Path) -> Path:
     clone(folder)
     set_params(folder, profile="smoke", epochs=40)
     text = (folder / "params.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(text.replace("identity_epochs: 2", "identity_epochs: 16", 1), encoding="utf-8")
+    (folder / "params.yaml").write_text(text.replace("ssl_epochs: 2", "ssl_epochs: 16", 1), encoding="utf-8")
     return folder
 
 
