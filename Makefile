@@ -29,8 +29,8 @@ install: .venv/installed  ## Make .venv with the pinned packages.
 repro: install  ## Run the whole road and print the gains table. PROFILE=smoke: in miniature.
 	@python -m stages.run $(if $(PROFILE),--profile $(PROFILE))
 
-gains: install  ## Print the gains table of the last run.
-	@python -m stages.report --print-only
+gains: install  ## Print the gains table of the last run. WHERE=skin=dark: of these test faces only.
+	@python -m stages.report --print-only $(foreach condition,$(WHERE),--where '$(condition)')
 
 ui: install  ## Open the gains table in MLflow.
 	@python -m stages.ui

@@ -144,13 +144,14 @@ class RungConfig:
 
 @dataclass(frozen=True)
 class Params:
-    """The whole of params.yaml. `align` and a profile's `standin` are checked where they are used."""
+    """The whole of params.yaml. `align`, `standin` and a profile's `standin` are checked where they are used."""
 
     data: str
     limit: int | None
     profile: str
     seed: int
     choices: Choices
+    standin: dict[str, Any]
     align: dict[str, Any]
     identity: IdentityConfig
     stack: StackConfig

@@ -1,7 +1,8 @@
 """The one table that flows through the pipeline, its columns, who owns them, and what makes it valid.
 
 A manifest is a pandas table with one row per picture, key `sample_id`, stored as Parquet. It grows by columns:
-ingest writes what was published, align where the crop stands, join_aus one column per Action Unit. A row is
+ingest writes what was published, align where the crop stands, join_aus one column per Action Unit. Where a set has
+attributes of its faces (skin, age, glasses ...), ingest adds one column `attr_<name>` for each. A row is
 never removed after ingest: a picture that cannot be used keeps a `drop_reason`. The test split's emotion, votes
 and AUs are null here; they stand in files of their own that only evaluation reads.
 """
@@ -21,6 +22,8 @@ from fer_core.files import replacing
 SPLITS = ("train", "validation", "test", "pool")
 STAGES = ("ingest", "align", "join_aus")
 AU_COLUMN = re.compile(r"AU\d+")
+ATTRIBUTE = "attr_"  # begins the column of an attribute
+ATTRIBUTE_COLUMN = re.compile(rf"{ATTRIBUTE}[a-z0-9_]+")
 
 # Column -> Arrow type, by the stage that owns (writes) the column; align may also add a drop_reason.
 OWNED: dict[str, dict[str, pa.DataType]] = {
@@ -38,6 +41,7 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
     "align": {
         "crop_index": pa.int32(),  # row of faces.npy
         "aligned_landmarks": pa.list_(pa.float32()),  # x0, y0 .. x4, y4 in pixels of the crop
+        "detection_score": pa.float32(),  # 0 to 1; null where no detector ran or it found nothing
     },
     "join_aus": {},  # AU1, AU2 ...: float32, 1 present, 0 absent, null not annotated
 }
@@ -52,6 +56,16 @@ def au_names(table: pd.DataFrame) -> list[str]:
         ['AU1', 'AU12']
     """
     return [str(column) for column in table.columns if AU_COLUMN.fullmatch(str(column))]
+
+
+def attribute_names(table: pd.DataFrame) -> list[str]:
+    """Return the names of the attribute columns, in their order; ingest owns them, text such as "dark" or null.
+
+    Example:
+        >>> attribute_names(pd.DataFrame(columns=["sample_id", "attr_skin", "attr_age"]))
+        ['attr_skin', 'attr_age']
+    """
+    return [str(column) for column in table.columns if ATTRIBUTE_COLUMN.fullmatch(str(column))]
 
 
 def labelled(table: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -71,8 +85,8 @@ def labelled(table: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def arrow_schema(table: pd.DataFrame, stage: str) -> pa.Schema:
-    """Return the Arrow schema of the manifest that `stage` writes; AU columns are taken from the table."""
-    fields = dict(_columns(stage))
+    """Return the Arrow schema of the manifest that `stage` writes; attributes and AUs are taken from the table."""
+    fields = dict(_columns(stage)) | dict.fromkeys(attribute_names(table), pa.string())
     if stage == "join_aus":
         fields |= dict.fromkeys(au_names(table), pa.float32())
     return pa.schema(list(fields.items()))
@@ -80,7 +94,7 @@ def arrow_schema(table: pd.DataFrame, stage: str) -> pa.Schema:
 
 def empty_columns(stage: str, rows: int) -> dict[str, pd.Series]:
     """Return the columns that `stage` owns, `rows` long and all null, with their right types."""
-    types = {pa.int16(): "Int16", pa.int32(): "Int32", pa.string(): "str"}
+    types = {pa.int16(): "Int16", pa.int32(): "Int32", pa.string(): "str", pa.float32(): "float32"}
     return {name: pd.Series([None] * rows, dtype=types.get(kind, object)) for name, kind in OWNED[stage].items()}
 
 
@@ -99,8 +113,10 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
     missing = [name for name in expected if name not in table.columns]
     if missing:
         raise DataError(f"The manifest of {stage} lacks the column `{missing[0]}`.")
-    aus = au_names(table) if stage == "join_aus" else []
-    extra = [str(name) for name in table.columns if name not in expected and name not in aus]
+    aus, attributes = au_names(table) if stage == "join_aus" else [], attribute_names(table)
+    extra = [str(name) for name in table.columns if name not in [*expected, *attributes, *aus]]
+    if extra and extra[0].startswith(ATTRIBUTE):
+        raise DataError(f"Expected an attribute's column to be {ATTRIBUTE} and a-z, 0-9 or _; got `{extra[0]}`.")
     if extra:
         raise DataError(f"The manifest of {stage} has the column `{extra[0]}`, which no stage so far owns.")
 
@@ -125,6 +141,11 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
     if stage != "ingest":
         _check_lists(table, "aligned_landmarks", 10)
         _check_crops(table)
+        score = table["detection_score"].astype("Float64")
+        _refuse(table, "detection_score", score.notna() & ~score.between(0, 1), "must be between 0 and 1, or null")
+    for name in attributes:
+        text = table[name].map(lambda value: isinstance(value, str) and value != "")
+        _refuse(table, name, table[name].notna() & ~text.astype(bool), "must be text that is not empty, or null")
     for name in aus:
         value = table[name].to_numpy(np.float32, na_value=np.nan)
         wrong = pd.Series(~np.isnan(value) & ~((value >= 0) & (value <= 1)), index=table.index)

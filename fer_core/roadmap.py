@@ -96,7 +96,7 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, recipe: Recipe,
     if not config.enabled:
         return "switched off in params.yaml"
     if config.kind == "temporal":  # before the profile: no profile could have it
-        return "no clips" if not card["clips"] else "temporal models come with the clips of the stand-in"
+        return "no clips" if not card["clips"] else "there are clips, but no temporal models yet"
     if wanted is not None and name not in wanted:
         return f"not in the {params.profile} profile"
     return missing_for(recipe, card)

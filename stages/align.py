@@ -1,7 +1,8 @@
 """Decode every picture once and write aligned faces of one size.
 
 Reads  data/ingest/ (manifest.parquet, pictures.parquet) and the params align, profile, profiles.<profile>.size.
-Writes data/align/: manifest.parquet (with crop_index and aligned_landmarks) and faces.npy (uint8, N x H x W x C).
+Writes data/align/: manifest.parquet (with crop_index, aligned_landmarks,
+detection_score) and faces.npy (uint8, N x H x W x C).
 """
 
 from pathlib import Path
@@ -20,10 +21,11 @@ def main(
     out: Path = typer.Option(DATA / "align", help="Folder to write."),
     debug: bool = DEBUG,
 ) -> None:
-    """Align faces by five landmarks, or resize pictures that come cropped."""
+    """Align faces by five landmarks, annotated or detected, or resize pictures that come cropped."""
     from fer_core.datasets.store import read_pictures
     from fer_core.errors import unknown_name
-    from fer_core.faces.align import align, all_grey, read_config
+    from fer_core.faces.align import align, all_grey
+    from fer_core.faces.config import read_config
     from fer_core.manifest import read_manifest, write_manifest
 
     params = read_params()

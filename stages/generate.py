@@ -1,6 +1,6 @@
 """Draw the embedded default data set (generated faces, not people) in RAF-CE's layout.
 
-Reads params.yaml: data, seed, profiles.<profile>.standin. Writes data/raw/standin; for any other data set only a
+Reads params.yaml: data, standin, profiles.<profile>.standin. Writes data/raw/standin; for any other data set only a
 README.txt there that says so, and sees to it that data/raw/<data> stands. Unfinished pictures wait in .work/standin: an
 interrupted run goes on where it was.
 """
@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False)
 @stage
 def main(
     out: Path = typer.Option(DATA / "raw" / "standin", help="Folder to write."),
-    params: Path = typer.Option(Path("params.yaml"), help="Where data, seed and profile are read."),
+    params: Path = typer.Option(Path("params.yaml"), help="Where data, standin and profile are read."),
     work: Path | None = typer.Option(None, help="Where unfinished pictures wait.", show_default=".work/standin"),
     workers: int = typer.Option(0, help="Processes; 0 means one per core."),
     debug: bool = DEBUG,
@@ -27,10 +27,10 @@ def main(
     """Draw the generated data set."""
     import shutil
 
-    from fer_core.errors import ConfigError
     from fer_core.files import write_text
     from fer_core.labels import label_set
-    from fer_core.standin import StandinConfig, generate
+    from fer_core.standin import generate
+    from fer_core.standin.config import read_config
 
     values = read_params(params)
     data = str(values.get("data"))
@@ -42,19 +42,7 @@ def main(
         # DVC looks for a dep before it runs a stage: in an empty folder ingest can say what belongs there
         (out.parent / data).resolve().mkdir(parents=True, exist_ok=True)
         return
-    profile = values.get("profile")
-    try:
-        chosen = values["profiles"][profile]["standin"]
-    except (KeyError, TypeError):
-        raise ConfigError(f"{params} has no `profiles.{profile}.standin`.") from None
-    known = set(StandinConfig.__dataclass_fields__) - {"seed"}
-    unknown = sorted(set(chosen) - known)
-    if unknown:
-        raise ConfigError(
-            f"Expected the keys of `profiles.{profile}.standin` to be among {', '.join(sorted(known))}; "
-            f"got {unknown[0]!r}."
-        )
-    config = StandinConfig(seed=values.get("seed", 1), **chosen)
+    config = read_config(values)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     generate(out, config, workers=workers or cores, work=work or work_folder() / "standin")
 

@@ -2,21 +2,22 @@
 
 Reads  plans/road.yaml, data/select/<rung>/state.yaml, metrics/runs.json, the predictions that it names, the labels of
        the test split, card.json.
-Writes metrics/gains.json, metrics/summary.json, reports/gains.md, reports/ladder.png, reports/learning_curves.png and
-       reports/confusion/{baseline,final}.png.
+Writes metrics/gains.json, metrics/summary.json, metrics/slices.json (scores by attribute), reports/gains.md,
+       reports/ladder.png, reports/learning_curves.png and reports/confusion/{baseline,final}.png.
 
-`--print-only` writes nothing and shows the table of the last report on the terminal.
+`--print-only` writes nothing and shows the table of the last report on the terminal; with `--where skin=dark`, a table
+of these test faces alone, made anew from the predictions.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
 from stages.lib.common import DATA, DEBUG, METRICS, PLANS, REPORTS, stage
 
 if TYPE_CHECKING:
-    from fer_core.evaluation.paired import Judge
+    from fer_core.evaluation.metrics import Integers
     from fer_core.evaluation.predictions import Truth
 
 app = typer.Typer(add_completion=False)
@@ -31,51 +32,96 @@ def main(
     test_truth: Path = typer.Option(DATA / "ingest" / "test_truth.parquet", help="The test split's labels."),
     test_aus: Path = typer.Option(DATA / "join_aus" / "test_aus.parquet", help="The test split's AU labels."),
     card_file: Path = typer.Option(DATA / "ingest" / "card.json", "--card", help="What the data are."),
-    metrics: Path = typer.Option(METRICS, help="Holds runs.json; gains.json and summary.json go there."),
+    metrics: Path = typer.Option(METRICS, help="Holds runs.json; gains, summary and slices go there."),
     reports: Path = typer.Option(REPORTS, help="Where the table and its pictures go."),
     resamples: int = typer.Option(10_000, min=100, help="Bootstrap resamples."),
     seed: int = typer.Option(0, help="Seed of the resamples."),
     print_only: bool = typer.Option(False, "--print-only", help="Show the last table; write nothing."),
+    where: Optional[list[str]] = typer.Option(  # noqa: UP045
+        None, help="Show the table of these test faces only, as skin=dark; may be repeated. Writes nothing."
+    ),
     debug: bool = DEBUG,
 ) -> None:
     """Write the gains table and its pictures, or show the last one."""
     from fer_core.files import read_json, read_yaml
 
     road = read_yaml(road_file)
-    if print_only:
+    if print_only and not where:
         from stages.show_gains import show
 
         show(read_json(metrics / "gains.json"), read_json(metrics / "summary.json"), road, reports)
         return
 
     from fer_core.evaluation.gains import BASELINE, gain_rows, rungs_of, standing
+    from fer_core.evaluation.paired import Judge
     from fer_core.evaluation.predictions import read_truth
+    from fer_core.evaluation.slice_table import slice_lines
+    from fer_core.evaluation.slices import slice_rows
     from fer_core.evaluation.table import data_notes, head_notes, headline, markdown, summarise
     from fer_core.files import write_json, write_text
 
     card, runs = read_json(card_file), read_json(metrics / "runs.json")
     states = {name: read_yaml(data / "select" / name / "state.yaml") for name in rungs_of(road)}
-    truth = read_truth(manifest, test_truth, test_aus, len(card["classes"]))["test"]
-    judge = _judge(data, runs, truth, len(card["classes"]), resamples, seed)
+    classes, final = len(card["classes"]), standing(road, states)
+    truth = read_truth(manifest, test_truth, test_aus, classes)["test"]
+    predictions = _predictions(data, runs, truth, classes)
+    if where:
+        _show_part(where, road, states, runs, truth, predictions, classes, resamples, seed, reports)
+        return
+
+    judge = Judge(truth.labels, predictions, classes, truth.clusters, resamples, seed)
     rows = gain_rows(road, states, runs, judge.compare, judge.score)
-    final = standing(road, states)
-    summary = summarise(rows, final, judge.compare, judge.score)
-    notes = head_notes(road, card, runs[BASELINE], truth.clusters is not None, truth.dropped, resamples)
-    _draw(reports, data, rows, runs, headline(summary, road), final, card["classes"], data_notes(road, card))
-    write_text(reports / "gains.md", markdown(rows, summary, road, notes))
+    ceilings = (card.get("standin") or {}).get("ceiling") or {}
+    summary = summarise(rows, final, judge.compare, judge.score, ceilings.get("intensities"))
+    slices = slice_rows(truth, predictions, BASELINE, final, classes, resamples, seed)
+    notes = head_notes(road, card, runs[BASELINE], truth.clusters is not None, truth.dropped, resamples, summary)
+    title, said = headline(summary, road), data_notes(road, card)
+    _draw(reports, data, rows, runs, title, final, card["classes"], said, summary["ceiling_accuracy"])
+    more = slice_lines(slices, truth.attributes)
+    write_text(reports / "gains.md", markdown(rows, summary, road, notes, more))
     write_json(metrics / "gains.json", rows)
     write_json(metrics / "summary.json", summary)
-    print(headline(summary, road))
+    write_json(metrics / "slices.json", slices)
+    print(title)
 
 
-def _judge(
-    data: Path, runs: dict[str, dict[str, Any]], truth: "Truth", classes: int, resamples: int, seed: int
-) -> "Judge":
-    """Read every predictor's test predictions; refuse those that runs.json was not made from."""
+def _show_part(
+    where: list[str],
+    road: dict[str, Any],
+    states: dict[str, Any],
+    runs: dict[str, dict[str, Any]],
+    truth: "Truth",
+    predictions: dict[str, "Integers"],
+    classes: int,
+    resamples: int,
+    seed: int,
+    reports: Path,
+) -> None:
+    """Show the table of the test faces that have the attributes `where`, and write nothing."""
+    from fer_core.evaluation.gains import gain_rows, standing
+    from fer_core.evaluation.paired import Judge
+    from fer_core.evaluation.slices import part_of, select
+    from fer_core.evaluation.table import summarise
+    from stages.show_gains import show
+
+    keep = select(truth, where)
+    part = part_of(truth, keep)
+    guesses = {name: values[keep] for name, values in predictions.items()}
+    judge = Judge(part.labels, guesses, classes, part.clusters, resamples, seed)
+    test = {"n": len(part.ids), "classes_present": len(set(part.labels.tolist())), "nll": None, "au_f1": None}
+    on_part = {name: run | {"test": test} if run["state"] == "done" else run for name, run in runs.items()}
+    rows = gain_rows(road, states, on_part, judge.compare, judge.score)
+    summary = summarise(rows, standing(road, states), judge.compare, judge.score)  # the ceiling is of all test faces
+    show(
+        rows, summary, road, reports, f"only the {len(part.ids)} of {len(truth.ids)} test faces with {', '.join(where)}"
+    )
+
+
+def _predictions(data: Path, runs: dict[str, dict[str, Any]], truth: "Truth", classes: int) -> dict[str, "Integers"]:
+    """Read every predictor's classes of the test faces, (N,) each; refuse those that runs.json was not made from."""
     import math
 
     from fer_core.errors import DataError
-    from fer_core.evaluation.paired import Judge
     from fer_core.evaluation.predictions import align_predictions, read_table
 
     predictions = {}
@@ -91,7 +137,7 @@ def _judge(
                 f"{path} has test accuracy {accuracy:.4f}, metrics/runs.json says {run['test']['accuracy']:.4f}; "
                 "the evaluate stage must run again."
             )
-    return Judge(truth.labels, predictions, classes, truth.clusters, resamples, seed)
+    return predictions
 
 
 def _draw(
@@ -103,6 +149,7 @@ def _draw(
     final: str,
     classes: list[str],
     data_notes: list[str],
+    ceiling: float | None,
 ) -> None:
     from fer_core.evaluation.gains import BASELINE
     from fer_core.evaluation.plots.confusion import draw_confusion
@@ -110,7 +157,7 @@ def _draw(
     from fer_core.evaluation.plots.ladder import draw_ladder
     from fer_core.files import read_json
 
-    draw_ladder(reports / "ladder.png", rows, title, data_notes)
+    draw_ladder(reports / "ladder.png", rows, title, data_notes, ceiling)
     for name, predictor in (("baseline", BASELINE), ("final", final)):
         test = runs[predictor]["test"]
         heading = f"{name.capitalize()} ({predictor}): accuracy {100 * test['accuracy']:.1f} %"

@@ -13,6 +13,7 @@ from fer_core.evaluation.table import (
     claim_text,
     data_notes,
     gain_text,
+    gap_sentence,
     headline,
     kept_text,
     percent,
@@ -33,14 +34,23 @@ _SHORT = {  # verdict -> what fits into 100 columns, style
 }
 
 
-def show(rows: list[dict[str, Any]], summary: dict[str, Any], road: dict[str, Any], reports: Path) -> None:
-    """Print the headline, the table and the alarms; rich needs about 100 columns for it."""
+def show(
+    rows: list[dict[str, Any]], summary: dict[str, Any], road: dict[str, Any], reports: Path, faces: str = ""
+) -> None:
+    """Print the headline, the table and the alarms; rich needs about 100 columns for it.
+
+    `faces` says which test faces the table is of, where it is not of all.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PIPE_WIDTH)
     console.print(Text(headline(summary, road), style="bold"))
     for note in data_notes(road, {}):
         console.print(Text(note, style="italic"))
+    if gap := gap_sentence(summary):
+        console.print(Text(gap))
+    if faces:
+        console.print(Text(f"This table: {faces}.", style="bold yellow"))
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("technique", min_width=20)
     for name in ("acc %", "UAR %", "F1 %", "gain, points [95 %]", "claim"):
@@ -59,7 +69,8 @@ def show(rows: list[dict[str, Any]], summary: dict[str, Any], road: dict[str, An
         console.print(Text(f"! {predictor}: {'; '.join(alarms)}", style="yellow"))
     if any(row["kept"] is False for row in rows):
         console.print("not kept: macro-F1 on validation fell, so the ladder goes on without that rung", style="dim")
-    console.print(f"n = {summary['n_test']} test pictures; more in {reports / 'gains.md'}", style="dim")
+    more = "; kept or not was decided on all validation faces" if faces else f"; more in {reports / 'gains.md'}"
+    console.print(f"n = {summary['n_test']} test pictures{more}", style="dim")
 
 
 def _add(table: Table, rows: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from fer_core.errors import DataError
 from fer_core.manifest import (
+    attribute_names,
     au_names,
     empty_columns,
     labelled,
@@ -33,6 +34,7 @@ def manifest(stage: str = "ingest") -> pd.DataFrame:
     if stage != "ingest":
         table["crop_index"] = pd.Series([0, None, 1, 2], dtype="Int32")
         table["aligned_landmarks"] = [list(range(10)), None, None, None]
+        table["detection_score"] = np.array([0.5, np.nan, 1, np.nan], np.float32)
     if stage == "join_aus":
         table["AU1"] = np.array([1, 0, np.nan, np.nan], np.float32)
         table["AU12"] = np.array([np.nan, 1, np.nan, np.nan], np.float32)
@@ -72,6 +74,7 @@ def test_what_is_written_comes_back(tmp_path: Path, stage: str) -> None:
         ("align", 0, "crop_index", None, "row 0 .*`crop_index` must not be null"),
         ("align", 2, "crop_index", 0, "row 2 .*`crop_index` must be unique"),
         ("align", 2, "crop_index", 7, "row 2 .*`crop_index` must count the crops"),
+        ("align", 2, "detection_score", 1.5, "row 2 .*`detection_score` must be between 0 and 1, or null"),
         ("join_aus", 0, "AU1", 5.0, "row 0 .*`AU1` must be between 0 and 1"),
         ("join_aus", 2, "AU1", 1.0, "row 2 .*`AU1` must be null in rows of test"),
     ],
@@ -81,6 +84,32 @@ def test_a_broken_rule_names_row_and_column(stage: str, row: int, column: str, v
     table[column] = [value if k == row else old for k, old in enumerate(table[column])]
     with pytest.raises(DataError, match=message):
         validate(table, stage, classes=4)
+
+
+@pytest.mark.parametrize("stage", ["ingest", "align", "join_aus"])
+def test_attributes_go_through_every_stage_and_test_pictures_have_theirs(tmp_path: Path, stage: str) -> None:
+    table = manifest(stage)
+    table["attr_skin"] = ["dark", None, "light", "dark"]
+    table["attr_age_2"] = None
+    write_manifest(tmp_path / "m.parquet", table, stage, classes=4)
+    back = read_manifest(tmp_path / "m.parquet")
+    assert attribute_names(back) == ["attr_skin", "attr_age_2"]
+    assert back["attr_skin"].fillna("-").tolist() == ["dark", "-", "light", "dark"]
+    assert back["attr_age_2"].isna().all() and str(back["attr_age_2"].dtype).startswith("str")
+
+
+@pytest.mark.parametrize(("value", "shown"), [(3, "got 3"), ("", "got ''"), (1.5, "got 1.5")])
+def test_an_attribute_is_text(value: object, shown: str) -> None:
+    table = manifest()
+    table["attr_skin"] = [None, None, value, "dark"]
+    with pytest.raises(DataError, match=rf"row 2 .*`attr_skin` must be text that is not empty, or null; {shown}"):
+        validate(table, "ingest")
+
+
+@pytest.mark.parametrize("name", ["attr_Skin", "attr_skin tone", "attr_", "attr_ä"])
+def test_an_attributes_column_has_a_plain_name(name: str) -> None:
+    with pytest.raises(DataError, match=f"a-z, 0-9 or _; got `{name}`"):
+        validate(manifest().assign(**{name: "x"}), "ingest")
 
 
 def test_missing_and_foreign_columns_are_refused() -> None:

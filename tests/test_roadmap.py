@@ -418,3 +418,7 @@ def test_first_weights_from_a_file_are_not_replaced_by_the_last_rung() -> None:
     plan = plans_from("data/select/tta", layout, kept)["final-current"]
     assert not plan["applicable"] and plan["recipe"] is None
     assert plan["reason"] == "`init: face` and `ssl.method: byol` both give first weights: choose one"
+
+
+def test_clips_without_temporal_models_are_told_as_such():
+    assert reasons(road(card=STANDIN | {"clips": True}))["temporal"] == "there are clips, but no temporal models yet"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fer_core.errors import DataError
 from fer_core.labels import LabelSet
+from fer_core.manifest import ATTRIBUTE, attribute_names
 
 Pictures = Callable[[], Iterator[tuple[str, bytes | None]]]
 
@@ -23,7 +24,9 @@ class Dataset:
         title: the set's name for people.
         labels: class and vote names.
         aus: whether AU labels were published with it.
+        clips: whether short clips were.
         notes: sentences for the head of every table made from it.
+        standin: what `standin.json` says of a generated set (`read_standin_json`), or None.
     """
 
     rows: pd.DataFrame
@@ -31,7 +34,9 @@ class Dataset:
     title: str
     labels: LabelSet
     aus: bool = False
+    clips: bool = False
     notes: tuple[str, ...] = ()
+    standin: dict[str, Any] | None = None
 
 
 class Adapter(Protocol):
@@ -66,7 +71,7 @@ def check(dataset: Dataset) -> Dataset:
 
 
 def card(dataset: Dataset, data: str) -> dict[str, Any]:
-    """Return what later stages may know of the data set; of the test split only its size."""
+    """Return what later stages may know of the data set; of the test split only its size and its ceiling."""
     rows, classes = dataset.rows, dataset.labels.classes
     notes = list(dataset.notes)
     counts: dict[str, Any] = {}
@@ -92,7 +97,9 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
         "votes": votes,
         "identities": bool(learnt["subject"].value_counts().ge(2).sum() >= 2),
         "landmarks": bool(rows["landmarks"].notna().any()),
-        "clips": False,
+        "clips": dataset.clips,
+        "attributes": [name.removeprefix(ATTRIBUTE) for name in attribute_names(rows)],
+        "standin": dataset.standin,
         "pool": int((rows["split"] == "pool").sum()),
         "counts": counts,
         "notes": notes,

@@ -1,5 +1,6 @@
 """Write what an adapter read, and lock the test truth away."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +50,7 @@ def ingest(data: str, folder: Path, out: Path, limit: int | None, seed: int | No
     rows = dataset.rows.copy()
     new = rows["sample_id"].isin(lost) & rows["drop_reason"].isna()
     rows["drop_reason"] = rows["drop_reason"].astype(object).mask(new, UNREADABLE)
-    dataset = check(Dataset(rows, dataset.pictures, dataset.title, dataset.labels, dataset.aus, dataset.notes))
+    dataset = check(replace(dataset, rows=rows))
 
     open_rows, truth = split_truth(rows)
     write_manifest(out / "manifest.parquet", open_rows, "ingest", classes=len(dataset.labels.classes))

@@ -9,7 +9,10 @@ RAF-CE: 4,549 faces in the wild, 14 compound emotions. The text files read `NAME
     RAFCE_landmark.txt       0001.jpg x0 y0 .. x4 y4   optional, pixels of the original picture
     RAFCE_subject.txt        0001.jpg s0001            optional
     NNNN.jpg                 in the folder, original/, images/, Image/original/ ..., also as NNNN_aligned.jpg
+    clips/NNNN/K.jpg         optional short clips; known to be there, not read yet
     pool/NAME.jpg            optional unlabelled pictures, with pool_subject.txt and pool_landmark.txt
+    attributes.csv           optional; see `attributes`
+    standin.json             of generated sets; see `standin_json`
 """
 
 from collections.abc import Callable
@@ -20,18 +23,21 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from fer_core.datasets.attributes import ATTRIBUTES, read_attributes
 from fer_core.datasets.dataset import Dataset, check
 from fer_core.datasets.limit import limit_rows
 from fer_core.datasets.lines import read_values, require_files
 from fer_core.datasets.pictures import NO_PICTURE, find, in_folder, read_pictures
+from fer_core.datasets.standin_json import notes_of, read_standin_json
 from fer_core.errors import DataError
 from fer_core.labels import RAFCE
-from fer_core.manifest import OWNED
+from fer_core.manifest import OWNED, attribute_names
 
 T = TypeVar("T")
 
 EMOTION, PARTITION, AUS = "RAFCE_emolabel.txt", "RAFCE_partition.txt", "RAFCE_AUlabel.txt"
 VOTES, LANDMARKS, SUBJECTS = "rafml_distribution.txt", "RAFCE_landmark.txt", "RAFCE_subject.txt"
+CLIPS = "clips"
 POOL, POOL_LANDMARKS, POOL_SUBJECTS = "pool", "pool_landmark.txt", "pool_subject.txt"
 SPLIT_OF_CODE = {"0": "train", "1": "test", "2": "validation"}
 
@@ -81,16 +87,22 @@ def read(
     labelled["drop_reason"] = [None if key in files else NO_PICTURE for key in keys]
 
     pool, pool_files = _read_pool(folder)
-    rows = limit_rows(pd.concat([labelled, pool], ignore_index=True) if len(pool) else labelled, limit, seed)
+    everything = pd.concat([labelled, pool], ignore_index=True) if len(pool) else labelled
+    rows = limit_rows(_with_attributes(folder, everything), limit, seed)
     rows["source"] = source
-    rows = rows[list(OWNED["ingest"])]
+    rows = rows[[*OWNED["ingest"], *attribute_names(rows)]]
+    facts = read_standin_json(folder)
+    if facts and facts["ceiling"] and (rows["split"] == "test").sum() < (everything["split"] == "test").sum():
+        more_notes.append("the ceiling is that of the whole test split, of which `limit` keeps a part")
     dataset = Dataset(
         rows=rows,
         pictures=partial(read_pictures, rows, files | pool_files),
         title=title,
         labels=RAFCE,
         aus=(folder / AUS).is_file(),
-        notes=(*notes, *more_notes),
+        clips=(folder / CLIPS).is_dir(),
+        notes=(*notes, *notes_of(facts), *more_notes),
+        standin=facts,
     )
     return check(dataset)
 
@@ -108,6 +120,16 @@ def _read_pool(folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
     pool["subject"] = [subjects.get(key) for key in keys]
     pool["drop_reason"] = None
     return pool, files
+
+
+def _with_attributes(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns of `attributes.csv`, where there is one; a picture without a line has nulls."""
+    if not (folder / ATTRIBUTES).is_file():
+        return rows
+    attributes = read_attributes(folder / ATTRIBUTES, rows["sample_id"].tolist(), POOL)
+    for name in attributes:
+        rows[name] = pd.Series(attributes[name].reindex(rows["sample_id"]).to_list(), index=rows.index, dtype="str")
+    return rows
 
 
 def _optional_files(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]:

@@ -5,7 +5,7 @@ or shuffled array would still give a plausible accuracy.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from fer_core.errors import DataError
 from fer_core.evaluation.intervals import clusters_of
 from fer_core.evaluation.metrics import Floats, Integers
-from fer_core.manifest import au_names, labelled
+from fer_core.manifest import ATTRIBUTE, attribute_names, au_names, labelled
 
 SPLITS = ("validation", "test")
 _SUM_TOLERANCE = 1e-2  # of the probabilities of a picture; float32 and averaging err by far less
@@ -25,7 +25,8 @@ _SUM_TOLERANCE = 1e-2  # of the probabilities of a picture; float32 and averagin
 class Truth:
     """The labelled pictures of one split: `ids` (N,), `labels` (N,), `clusters` (N,) by subject or None.
 
-    `aus` (N, A) holds 1, 0 or NaN (not annotated) in the order of `au_names`; `dropped` counts pictures without a crop.
+    `aus` (N, A) holds 1, 0 or NaN (not annotated) in the order of `au_names`; `dropped` counts pictures without a crop;
+    `attributes` maps a name such as "skin" to each picture's bin, (N,) text or None.
     """
 
     split: str
@@ -35,6 +36,7 @@ class Truth:
     aus: Floats
     au_names: list[str]
     dropped: int
+    attributes: dict[str, list[str | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ def read_truth(manifest: Path, test_truth: Path, test_aus: Path, classes: int) -
             aus=_au_labels(aus, ids, names, test_aus),
             au_names=names,
             dropped=len(rows) - len(kept),
+            attributes={
+                name.removeprefix(ATTRIBUTE): [None if pd.isna(value) else str(value) for value in kept[name]]
+                for name in attribute_names(table)
+            },
         )
     return found
 

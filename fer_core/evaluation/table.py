@@ -14,11 +14,15 @@ _SMALL_CLASS = 5  # test pictures below which a class's recall says little
 _MISSING = "–"
 
 
-def summarise(rows: Sequence[Row], final: str, compare: Compare, score: Score) -> dict[str, float | int | None]:
+def summarise(
+    rows: Sequence[Row], final: str, compare: Compare, score: Score, ceiling: Mapping[str, float] | None = None
+) -> dict[str, float | int | None]:
     """Return the few numbers that `dvc metrics show` and `dvc exp show` have as columns.
 
-    `final` is the predictor that stands after the last rung. Scores are fractions, gains points, with 6
-    digits: a percentage is then rounded once.
+    `final` is the predictor that stands after the last rung, `ceiling` the best `accuracy` and `macro_f1` (fractions)
+    that any predictor could reach on these data, where that is known. Scores are fractions, gains points, with 6
+    digits: a percentage is then rounded once. `gap_closed` is the share of the way from the baseline's accuracy to
+    the ceiling's that `final` has gone: null where there is no ceiling, or none above the baseline.
     """
     found: dict[str, float | int | None] = {}
     for name, predictor in (("baseline", BASELINE), ("final", final)):
@@ -26,6 +30,8 @@ def summarise(rows: Sequence[Row], final: str, compare: Compare, score: Score) -
             found[f"{name}_{metric}"] = score(predictor, metric).value
     gain = compare(final, BASELINE).accuracy
     found |= {"final_gain": gain.value, "final_gain_low": gain.low, "final_gain_high": gain.high}
+    found |= {f"ceiling_{metric}": (ceiling or {}).get(metric) for metric in ("accuracy", "macro_f1")}
+    found["gap_closed"] = _share_of_gap(found, gain.value)
     accuracy = found["baseline_accuracy"]
     for row in rows:
         if row["view"] == "phase":  # a phase without an applicable technique leaves the accuracy where it was
@@ -56,6 +62,34 @@ def headline(summary: Mapping[str, Any], road: Mapping[str, Any]) -> str:
         f"{summary['final_gain']:+.1f} points [{summary['final_gain_low']:.1f}, {summary['final_gain_high']:.1f}]; "
         f"the roadmap claims {claimed}"
     )
+
+
+def gap_sentence(summary: Mapping[str, Any]) -> str | None:
+    """Return how much of the gap from the baseline to the ceiling the ladder closes; None without a ceiling.
+
+    The interval is the gain's, divided by the gap: it takes the width of the gap as measured.
+
+    Example:
+        >>> gap_sentence({"baseline_accuracy": 0.4, "ceiling_accuracy": 0.9, "gap_closed": 0.1, "final_gain_low": 1.0,
+        ...               "final_gain_high": 9.0})
+        'The ladder closes 10.0 % [2.0, 18.0] of the gap from the baseline (40.0 %) to the ceiling (90.0 %).'
+    """
+    baseline, ceiling = summary["baseline_accuracy"], summary.get("ceiling_accuracy")
+    if ceiling is None:
+        return None
+    ends = f"the baseline ({percent(baseline)} %) to the ceiling ({percent(ceiling)} %)"
+    if summary["gap_closed"] is None:
+        return f"There is no gap to close from {ends}."
+    low, high = (_share_of_gap(summary, summary[f"final_gain_{end}"]) for end in ("low", "high"))
+    closed = f"{percent(summary['gap_closed'])} % [{percent(low)}, {percent(high)}]"
+    return f"The ladder closes {closed} of the gap from {ends}."
+
+
+def _share_of_gap(summary: Mapping[str, Any], gain: float) -> float | None:
+    """Return a gain in points as a share of the gap from the baseline's accuracy to the ceiling's."""
+    ceiling = summary["ceiling_accuracy"]
+    gap = 0.0 if ceiling is None else ceiling - summary["baseline_accuracy"]
+    return gain / 100 / gap if gap > 0 else None
 
 
 def percent(fraction: float | None) -> str:
@@ -124,15 +158,17 @@ def head_notes(
     by_subject: bool,
     dropped: int,
     resamples: int,
+    summary: Mapping[str, Any],
 ) -> list[str]:
     """Return the sentences above the table: what the data are, how many pictures, how sure the numbers can be.
 
-    `baseline` is the baseline's entry in metrics/runs.json.
+    `baseline` is the baseline's entry in metrics/runs.json, `summary` what `summarise` returned.
     """
     test = baseline["test"]
     sizes = [entry["support"] for entry in test["per_class"].values()]
     small = sum(0 < size < _SMALL_CLASS for size in sizes)
-    notes = data_notes(road, card)
+    gap = gap_sentence(summary)
+    notes = [*data_notes(road, card), *([gap] if gap else [])]
     notes.append(
         f"Data: {card.get('title') or road['data']}; profile `{road['profile']}`; {test['n']} test pictures, "
         f"{test['classes_present']} of {len(sizes)} classes present."
@@ -152,8 +188,14 @@ def head_notes(
     return notes
 
 
-def markdown(rows: Sequence[Row], summary: Mapping[str, Any], road: Mapping[str, Any], notes: Sequence[str]) -> str:
-    """Return reports/gains.md: headline, notes, the tables, how to read them."""
+def markdown(
+    rows: Sequence[Row],
+    summary: Mapping[str, Any],
+    road: Mapping[str, Any],
+    notes: Sequence[str],
+    more: Sequence[str] = (),
+) -> str:
+    """Return reports/gains.md: headline, notes, the tables, the lines of `more` sections, how to read them."""
     lines = ["# What each technique gave", "", f"**{_sentence(headline(summary, road).replace('->', '→'))}**", ""]
     lines += [f"- {note}" for note in notes]
     lines += ["", "![The ladder: accuracy after each technique, and its gain beside the claimed one](ladder.png)", ""]
@@ -161,10 +203,10 @@ def markdown(rows: Sequence[Row], summary: Mapping[str, Any], road: Mapping[str,
     for view, title in VIEWS.items():
         part = [baseline, *(row for row in rows if row["view"] == view and row is not baseline)]
         header = [name for name in _COLUMNS if name != "Kept" or view == "ladder"]
-        lines += [f"## {title}", "", _line(header), _line(["---", *("---:" for _ in header[1:6]), *_LEFT[view]])]
-        lines += [_line([_cell(_COLUMNS[name](row)) for name in header]) for row in part]
+        lines += [f"## {title}", "", line(header), line(["---", *("---:" for _ in header[1:6]), *_LEFT[view]])]
+        lines += [line([_COLUMNS[name](row) for name in header]) for row in part]
         lines.append("")
-    return "\n".join([*lines, _LEGEND])
+    return "\n".join([*lines, *more, _LEGEND])
 
 
 _COLUMNS = {
@@ -190,6 +232,8 @@ _LEGEND = """## Reading the table
   ↑ or ↓ marks a UAR or macro-F1 whose own paired 95 % interval of the change lies above or below 0.
 - **Gain** is in points of accuracy over the row's reference, on the same pictures. A phase is measured against what
   stood before it, a technique alone against the baseline, a rung against the rungs kept before it.
+- **Ceiling**, known of generated faces only: what the best decision reaches that is given a face's true AU
+  intensities, its true AUs, or its AU labels. The gap that the ladder closes is the one to the first of them.
 - **Claimed** is the gain in points that the roadmap promises.
 - **Verdict**: *harmful*, the interval lies below 0; *not distinguishable from 0*, it holds 0; otherwise it is compared
   with the claimed range: *below*, *above* or *compatible with the claim*.
@@ -204,9 +248,6 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def line(cells: Sequence[str]) -> str:
+    """Return one line of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

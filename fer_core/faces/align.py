@@ -1,74 +1,33 @@
 """Turn encoded pictures into one array of aligned faces, with flat memory.
 
-`landmarks`: five points are mapped onto ArcFace's template by a similarity transform (`fer_core.faces.similarity`).
-`none`: the pictures come cropped; each is resized whole. `auto` takes landmarks where enough rows have them.
+`landmarks`: five annotated points are mapped onto ArcFace's template by a similarity transform
+(`fer_core.faces.similarity`). `mtcnn`: so are the five that a detector finds (`fer_core.faces.detect`). `none`: the
+pictures come cropped; each is resized whole. `auto` takes landmarks where enough rows have them, else none.
 """
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from fer_core.errors import ConfigError, DataError, unknown_name
-from fer_core.faces.pixels import decode, is_grey, resize, resize_matrix, warp
-from fer_core.faces.similarity import apply, similarity, template
+from fer_core.errors import DataError
+from fer_core.faces.config import ANNOTATED, WHOLE, AlignConfig
+from fer_core.faces.cut import NO_FACE, Cut, Cutter, annotated, detected, whole
+from fer_core.faces.detect import DETECTORS
+from fer_core.faces.pixels import decode, is_grey
 from fer_core.files import replacing
 from fer_core.manifest import stack_lists
 from fer_core.progress import Bar
 
-DETECTORS = ("auto", "landmarks", "none")
-UNDECODABLE, NO_LANDMARKS = "picture does not decode", "no usable landmarks"
-_THREADS = 2
+UNDECODABLE = "picture does not decode"
 
 Batches = Iterable[list[tuple[str, bytes | None]]]
-
-
-@dataclass(frozen=True)
-class AlignConfig:
-    """How to align.
-
-    Attributes:
-        size: side of the crop in pixels.
-        detector: auto, landmarks or none.
-        zoom: scale of the template in the crop; 1 is ArcFace's, smaller shows more around the face.
-        max_dropped: largest share of pictures that may be lost, in 0..1.
-    """
-
-    size: int
-    detector: str = "auto"
-    zoom: float = 0.9
-    max_dropped: float = 0.02
-
-    def __post_init__(self) -> None:
-        if self.detector not in DETECTORS:
-            raise unknown_name("align.detector", self.detector, DETECTORS)
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 8:
-            raise ConfigError(f"Expected `size` to be an integer from 8; got {self.size!r}.")
-        for name, low, high in (("zoom", 0.1, 4.0), ("max_dropped", 0.0, 1.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise ConfigError(f"Expected `align.{name}` to be a number from {low} to {high}; got {value!r}.")
-
-
-def read_config(section: object, size: object) -> AlignConfig:
-    """Build the configuration from the `align` section of params.yaml and the profile's size.
-
-    Raises:
-        ConfigError: an unknown key or a value out of range.
-    """
-    section = {} if section is None else section
-    if not isinstance(section, dict):
-        raise ConfigError(f"Expected `align` to hold keys; got {section!r}.")
-    known = [field.name for field in fields(AlignConfig) if field.name != "size"]
-    for key in section:
-        if key not in known:
-            raise unknown_name("key of align", key, known)
-    return AlignConfig(size=size, **section)  # type: ignore[arg-type]
 
 
 def choose_detector(config: AlignConfig, manifest: pd.DataFrame) -> str:
@@ -76,7 +35,20 @@ def choose_detector(config: AlignConfig, manifest: pd.DataFrame) -> str:
     if config.detector != "auto":
         return config.detector
     usable = manifest[manifest["drop_reason"].isna()]
-    return "landmarks" if usable["landmarks"].notna().mean() >= 1 - config.max_dropped else "none"
+    return ANNOTATED if usable["landmarks"].notna().mean() >= 1 - config.max_dropped else WHOLE
+
+
+def cutter(config: AlignConfig, manifest: pd.DataFrame) -> Cutter:
+    """Return what cuts the crops of a manifest's pictures.
+
+    Raises:
+        ConfigError: the detector's package is not installed.
+    """
+    chosen = choose_detector(config, manifest)
+    if chosen in DETECTORS:
+        return detected(DETECTORS[chosen](), config.size, config.zoom)
+    points = stack_lists(manifest["landmarks"], 10).astype(np.float64).reshape(-1, 5, 2)
+    return annotated(points, config.size, config.zoom) if chosen == ANNOTATED else whole(points, config.size)
 
 
 def all_grey(batches: Batches) -> bool:
@@ -95,16 +67,14 @@ def align(manifest: pd.DataFrame, batches: Batches, grey: bool, config: AlignCon
         target: the .npy file to write: uint8 `(N, size, size, C)`, one row per crop, whole or absent.
 
     Returns:
-        The manifest with crop_index and aligned_landmarks, and a drop_reason where a picture was lost.
+        The manifest with crop_index, aligned_landmarks (where a detector ran, the points that it found) and
+        detection_score, and a drop_reason where a picture was lost.
 
     Raises:
+        ConfigError: the detector's package is not installed.
         DataError: more than `max_dropped` of the pictures were lost, or they do not match the manifest.
     """
-    points = stack_lists(manifest["landmarks"], 10).astype(np.float64).reshape(-1, 5, 2)
-    matrices = None
-    if choose_detector(config, manifest) == "landmarks":
-        matrices = similarity(points, template(config.size, config.zoom))
-    work = _Work(manifest, matrices, grey, config)
+    work = _Work(manifest, cutter(config, manifest), grey, config)
     with replacing(target) as temporary:
         work.run(batches, temporary)
         work.refuse_losses()
@@ -112,10 +82,10 @@ def align(manifest: pd.DataFrame, batches: Batches, grey: bool, config: AlignCon
     table = manifest.copy()
     table["drop_reason"] = pd.Series(work.reasons, index=table.index, dtype="str")
     table["crop_index"] = pd.Series(work.index, index=table.index, dtype="Int32").where(work.index >= 0)
-    moved = apply(work.used, points).reshape(-1, 10).astype(np.float32)
-    known = np.all(np.isfinite(moved), axis=1)
-    lists = [row if ok else None for row, ok in zip(moved, known, strict=True)]
+    known = np.all(np.isfinite(work.landmarks), axis=1)
+    lists = [row if ok else None for row, ok in zip(work.landmarks, known, strict=True)]
     table["aligned_landmarks"] = pd.Series(lists, index=table.index, dtype=object)
+    table["detection_score"] = work.scores
     return table
 
 
@@ -125,17 +95,19 @@ class _Work:
     Attributes:
         reasons: drop_reason per row, None where usable.
         index: crop per row, -1 where there is none.
-        used: `(N, 2, 3)` transform per row, NaN where there is no crop.
+        landmarks: float32 `(N, 10)` in pixels of the crop, NaN where there is no crop or they are not known.
+        scores: float32 `(N,)`, the detector's, NaN where it found nothing or none ran.
         done: crops written.
     """
 
-    def __init__(self, manifest: pd.DataFrame, matrices: np.ndarray | None, grey: bool, config: AlignConfig) -> None:
+    def __init__(self, manifest: pd.DataFrame, cut: Cutter, grey: bool, config: AlignConfig) -> None:
         self.samples = manifest["sample_id"].tolist()
         self.reasons = [None if pd.isna(reason) else str(reason) for reason in manifest["drop_reason"]]
         self.index = np.full(len(self.samples), -1)
-        self.used = np.full((len(self.samples), 2, 3), np.nan)
+        self.landmarks = np.full((len(self.samples), 10), np.nan, np.float32)
+        self.scores = np.full(len(self.samples), np.nan, np.float32)
         self.done = 0
-        self._matrices, self._grey, self._config = matrices, grey, config
+        self._cut, self._grey, self._config = cut, grey, config
         self._wanted = [reason is None for reason in self.reasons]
         self._absent = 0  # dropped by ingest because there is no file
         if not any(self._wanted):
@@ -146,18 +118,19 @@ class _Work:
         shape = (sum(self._wanted), size, size, 1 if self._grey else 3)
         faces = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
         row = 0
-        with _one_thread_each(), ThreadPoolExecutor(_THREADS) as pool, Bar("align", len(self.samples)) as bar:
+        with _one_thread_each(), ThreadPoolExecutor(_threads()) as pool, Bar("align", len(self.samples)) as bar:
             for batch in batches:
                 names = [sample for sample, _ in batch]
                 if names != self.samples[row : row + len(batch)]:
                     raise DataError("The pictures are not in the order of the manifest; run ingest again.")
                 self._absent += sum(data is None and not self._wanted[row + k] for k, (_, data) in enumerate(batch))
                 todo = [(row + k, data) for k, (_, data) in enumerate(batch) if self._wanted[row + k]]
-                for (at, _), crop in zip(todo, pool.map(self._crop, todo), strict=True):
-                    if isinstance(crop, str):
-                        self.reasons[at] = crop
+                for (at, _), cut in zip(todo, pool.map(self._crop, todo), strict=True):
+                    if isinstance(cut, str):
+                        self.reasons[at] = cut
                     else:
-                        faces[self.done] = crop
+                        faces[self.done] = cut.crop
+                        self.landmarks[at], self.scores[at] = cut.landmarks.ravel(), cut.score
                         self.index[at] = self.done
                         self.done += 1
                 row += len(batch)
@@ -166,19 +139,11 @@ class _Work:
             raise DataError(f"Expected {len(self.samples)} pictures; got {row}. Run ingest again.")
         faces.flush()
 
-    def _crop(self, item: tuple[int, bytes | None]) -> np.ndarray | str:
+    def _crop(self, item: tuple[int, bytes | None]) -> Cut | str:
         """Return the crop of one row, or why there is none."""
         row, data = item
         picture = decode(data, self._grey) if data else None
-        if picture is None:
-            return UNDECODABLE
-        if self._matrices is None:
-            self.used[row] = resize_matrix(picture.shape[0], picture.shape[1], self._config.size)
-            return resize(picture, self._config.size)
-        self.used[row] = self._matrices[row]
-        if not np.isfinite(self.used[row]).all():
-            return NO_LANDMARKS
-        return warp(picture, self.used[row], self._config.size)
+        return UNDECODABLE if picture is None else self._cut(row, picture)
 
     def refuse_losses(self) -> None:
         """Raise DataError where more than `max_dropped` of the pictures were lost."""
@@ -188,21 +153,36 @@ class _Work:
             return
         new = [k for k, (want, i) in enumerate(zip(self._wanted, self.index, strict=True)) if want and i < 0]
         example = f"; the first is {self.samples[new[0]]}: {self.reasons[new[0]]}" if new else ""
+        faceless = self.reasons.count(NO_FACE)
+        advice = (
+            f" In {faceless} of them {self._config.detector} found no face: raise align.max_dropped to go on without "
+            f"them, or set align.detector to {ANNOTATED} or {WHOLE}."
+        )
         raise DataError(
             f"{lost} of {total} pictures were lost ({lost / total:.1%}), more than align.max_dropped = "
-            f"{self._config.max_dropped:g} allows{example}."
+            f"{self._config.max_dropped:g} allows{example}.{advice if faceless else ''}"
         )
+
+
+def _threads() -> int:
+    """Return how many pictures to work on at once: one per core, two at least, since reading and writing wait."""
+    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own inside ours."""
-    before = cv2.getNumThreads()
+    """Keep OpenCV, and PyTorch where a detector has imported it, from starting threads of their own inside ours."""
+    torch = sys.modules.get("torch")
+    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
     cv2.setNumThreads(1)
+    if torch:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        cv2.setNumThreads(before[0])
+        if torch:
+            torch.set_num_threads(before[1])
 
 
 def _shorten(path: Path, count: int) -> None:

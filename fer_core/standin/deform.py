@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_core.standin.action_units import Muscles
 from fer_core.standin.identity import Identity
-from fer_core.standin.knobs import RESTING_BIAS
+from fer_core.standin.knobs import Knobs
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Features:
         return float((self.upper_gap + self.lower_gap).mean())
 
 
-def deform(me: Identity, a: Muscles) -> Features:
+def deform(me: Identity, a: Muscles, knobs: Knobs) -> Features:
     """Apply the muscles `a` (already multiplied by the person's gain) to the person's features."""
-    rest, uneven = me.rest * RESTING_BIAS, me.asymmetry
+    rest, uneven = me.rest * knobs.resting_bias, me.asymmetry
     jaw = min(0.36, 0.17 * a.mean(26) + 0.30 * a.mean(27))
     closed = np.clip(1.12 * a[43], 0, 1)
     open_upper = (

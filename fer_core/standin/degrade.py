@@ -3,24 +3,33 @@
 import cv2
 import numpy as np
 
-from fer_core.standin.knobs import DEGRADATION, GREY, OCCLUDED
+from fer_core.standin.knobs import Knobs
 
 
-def degrade(picture: np.ndarray, rng: np.random.Generator, centre: np.ndarray, unit: float) -> bytes:
+def degrade(
+    picture: np.ndarray,
+    rng: np.random.Generator,
+    grain: np.random.Generator,
+    centre: np.ndarray,
+    unit: float,
+    knobs: Knobs,
+) -> bytes:
     """Return the spoilt picture as a JPEG file.
 
     Args:
         picture: `(height, width, 3)` sRGB in 0..1.
-        rng: the picture's own generator.
+        rng: draws what spoils it; the frames of a clip share it.
+        grain: draws the sensor's noise.
         centre: the face's place, pixels.
         unit: eye-to-chin distance, pixels.
+        knobs: how much is spoilt.
     """
-    k = DEGRADATION
+    k = knobs.degradation
     pixels: np.ndarray = picture * 255.0
     height, width = pixels.shape[:2]
-    occluded, kind = rng.random() < OCCLUDED, int(rng.integers(3))
+    occluded, kind = rng.random() < knobs.occluded, int(rng.integers(3))
     if occluded:
-        pixels = _occlude(pixels, rng, kind, centre, unit)
+        pixels = _occlude(pixels, rng, grain, kind, centre, unit)
     if rng.random() < 0.6 * k:
         factor = rng.uniform(1, 1 + 1.1 * k)
         small = cv2.resize(
@@ -29,8 +38,9 @@ def degrade(picture: np.ndarray, rng: np.random.Generator, centre: np.ndarray, u
         pixels = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5 * k:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.3, max(0.35, 0.9 * k)) * unit / 40)
-    pixels = pixels + rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 9) * k)
-    if rng.random() < GREY:
+    noise = grain.standard_normal(pixels.shape, dtype=np.float32)
+    pixels = pixels + noise * np.float32(rng.uniform(1, 9) * k)
+    if rng.random() < knobs.grey:
         pixels = np.repeat(pixels.mean(2, keepdims=True), 3, axis=2)
     contrast, brightness = rng.uniform(1 - 0.25 * k, 1 + 0.2 * k), 10 * k * rng.standard_normal()
     pixels = np.clip((pixels - 128) * contrast + 128 + brightness, 0, 255).astype(np.uint8)
@@ -44,7 +54,14 @@ def encode(pixels: np.ndarray, quality: int) -> bytes:
     return data.tobytes()
 
 
-def _occlude(pixels: np.ndarray, rng: np.random.Generator, kind: int, centre: np.ndarray, unit: float) -> np.ndarray:
+def _occlude(
+    pixels: np.ndarray,
+    rng: np.random.Generator,
+    grain: np.random.Generator,
+    kind: int,
+    centre: np.ndarray,
+    unit: float,
+) -> np.ndarray:
     """Put a hand, a strand or a box in front; the box never hides the middle of the face."""
     height, width = pixels.shape[:2]
     mask = np.zeros((height, width), np.uint8)
@@ -63,5 +80,5 @@ def _occlude(pixels: np.ndarray, rng: np.random.Generator, kind: int, centre: np
         if abs(x - centre[0]) > 0.9 * unit or abs(y - centre[1]) > 1.2 * unit:
             cv2.rectangle(mask, (int(x - half[0]), int(y - half[1])), (int(x + half[0]), int(y + half[1])), 1, -1)
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(0.5, unit / 60))[..., None]
-    grain = rng.standard_normal((height, width, 1), dtype=np.float32) * 8
-    return (pixels * (1 - soft) + soft * (colour.astype(np.float32) + grain)).astype(np.float32)
+    speckle = grain.standard_normal((height, width, 1), dtype=np.float32) * 8
+    return (pixels * (1 - soft) + soft * (colour.astype(np.float32) + speckle)).astype(np.float32)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_core.standin import knobs
 from fer_core.standin.action_units import AUS, INDEX, LIPS, MIDLINE
+from fer_core.standin.knobs import Knobs
 from fer_core.standin.published import AU_FREQUENCY, BASICS, MEAN_VOTES, PAIRS
 
 PROTOTYPES: dict[str, dict[int, float]] = {
@@ -29,88 +29,103 @@ PROTOTYPE_SHARE = 0.45
 """The rest of an intensity comes from the class's published AU frequencies."""
 
 MAX_VOTE_TRIES = 60
+VOTERS = (24, 40)
+
+STRAY_LEVEL = (0.20, 0.55)
+UNILATERAL_MORE: dict[int, float] = {10: 0.05, 12: 0.04, 14: 0.21, 2: 0.08}
+"""Units that work on one side more often than the others, by how much."""
+ONE_LIP = 0.40
+"""Probability that a lip unit works on one lip only."""
 
 
 @dataclass(frozen=True)
-class Expression:
-    """One face's truth.
+class Expressions:
+    """The truth of N faces.
 
     Attributes:
-        votes: `(6,)` shares in `published.BASICS` order, sum 1.
-        intensity: `(22, 2)` in [0, 1]: viewer's left and right (upper and lower lip for AU22-24).
+        votes: `(N, 6)` shares in `published.BASICS` order, sum 1.
+        intensity: `(N, 22, 2)` in [0, 1]: viewer's left and right (upper and lower lip for AU22-24).
     """
 
     votes: np.ndarray
     intensity: np.ndarray
 
 
-def draw_expression(rng: np.random.Generator, label: int) -> Expression:
-    """Draw votes and intensities for class `label`."""
-    votes = draw_votes(rng, label)
-    return Expression(votes, draw_intensity(rng, label, votes))
+def draw_expressions(rng: np.random.Generator, labels: np.ndarray, knobs: Knobs) -> Expressions:
+    """Draw votes and intensities for faces of the classes `labels`, `(N,)`."""
+    votes = draw_votes(rng, labels, knobs)
+    return Expressions(votes, draw_intensity(rng, labels, votes, knobs))
 
 
-def draw_votes(rng: np.random.Generator, label: int) -> np.ndarray:
-    """Draw the shares of 24 to 40 voters until the class's two emotions lead; `(6,)`, sums to 1."""
-    voters = int(rng.integers(24, 41))
+def draw_votes(rng: np.random.Generator, labels: np.ndarray, knobs: Knobs) -> np.ndarray:
+    """Draw the shares of 24 to 40 voters until the class's two emotions lead; `(N, 6)`, rows sum to 1."""
+    voters = rng.integers(VOTERS[0], VOTERS[1] + 1, len(labels))
+    counts = np.zeros((len(labels), len(BASICS)), int)
+    waiting = np.arange(len(labels))
     for _ in range(MAX_VOTE_TRIES):
-        counts = rng.multinomial(voters, rng.dirichlet(knobs.VOTE_CONCENTRATION * MEAN_VOTES[label]))
-        others = np.delete(counts, PAIRS[label])
-        if counts[PAIRS[label]].min() > others.max():
+        share = rng.standard_gamma(knobs.vote_concentration * MEAN_VOTES[labels[waiting]]) + 1e-12
+        counts[waiting] = rng.multinomial(voters[waiting], share / share.sum(axis=1, keepdims=True))
+        waiting = waiting[~_pair_leads(counts[waiting], labels[waiting])]
+        if not len(waiting):
             break
-    return counts / voters
+    return counts / voters[:, None]
 
 
-def class_intensity(label: int, votes: np.ndarray) -> np.ndarray:
-    """Return the mean intensities of a class for given votes, `(22,)`, before a face's own variation."""
+def _pair_leads(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return whether both emotions of the class have more votes than every other, `(N,)`."""
+    rows = np.arange(len(labels))[:, None]
+    pair = counts[rows, PAIRS[labels]]
+    others = counts.copy()
+    others[rows, PAIRS[labels]] = -1
+    return np.asarray(pair.min(axis=1) > others.max(axis=1))
+
+
+def class_intensity(labels: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """Return the mean intensities of classes for given votes, `(N, 22)`, before a face's own variation."""
     strength = np.minimum(1.0, 2.0 * votes) ** 0.8
     strength = np.where(strength > 0.35, strength, 0.0)  # a few stray votes do not move a face
-    from_votes = 1 - np.prod(1 - strength[:, None] * _PROTOTYPES, axis=0)
-    blend = PROTOTYPE_SHARE * from_votes + (1 - PROTOTYPE_SHARE) * _CLASS_PATTERN[label]
+    from_votes = 1 - np.prod(1 - strength[:, :, None] * _PROTOTYPES, axis=1)
+    blend = PROTOTYPE_SHARE * from_votes + (1 - PROTOTYPE_SHARE) * _CLASS_PATTERN[labels]
     return np.clip((blend - 0.08) / 0.80, 0, 1)
 
 
-def draw_intensity(rng: np.random.Generator, label: int, votes: np.ndarray) -> np.ndarray:
-    """Draw one face's intensities, `(22, 2)`."""
-    count = len(AUS)
-    level = class_intensity(label, votes)
-    level[INDEX[43]] = 0.9 if rng.random() < AU_FREQUENCY[label, INDEX[43]] else 0.0  # lids are open or shut
-    level = level * rng.uniform(*knobs.EXPRESSIVITY) * np.exp(knobs.UNIT_SPREAD * rng.standard_normal(count))
-    level = np.where(rng.random(count) < knobs.UNIT_LOST, 0.2 * level, level)
-    stray = np.where(rng.random(count) < knobs.STRAY_UNIT, rng.uniform(*knobs.STRAY_LEVEL, count), 0.0)
-    stray[INDEX[43]] = 0.0
-    level = limit(np.clip(np.maximum(level, stray), 0, 1))
-    return _sides(rng, level)
+def draw_intensity(rng: np.random.Generator, labels: np.ndarray, votes: np.ndarray, knobs: Knobs) -> np.ndarray:
+    """Draw the faces' intensities, `(N, 22, 2)`."""
+    size = len(labels), len(AUS)
+    level = class_intensity(labels, votes)
+    shut = rng.random(len(labels)) < AU_FREQUENCY[labels, INDEX[43]]
+    level[:, INDEX[43]] = np.where(shut, 0.9, 0.0)  # lids are open or shut
+    level *= rng.uniform(knobs.weakest, 1.0, (len(labels), 1))
+    level *= np.exp(knobs.unit_spread * rng.standard_normal(size))
+    level = np.where(rng.random(size) < knobs.unit_lost, 0.2 * level, level)
+    stray = np.where(rng.random(size) < knobs.stray_unit, rng.uniform(*STRAY_LEVEL, size), 0.0)
+    stray[:, INDEX[43]] = 0.0
+    return _sides(rng, limit(np.clip(np.maximum(level, stray), 0, 1)), knobs)
 
 
 def limit(level: np.ndarray) -> np.ndarray:
-    """Apply what faces cannot do, `(22,)`: an open jaw parts the lips, pressed lips are closed, and so on."""
-    at = INDEX
+    """Apply what faces cannot do, `(N, 22)`: an open jaw parts the lips, pressed lips are closed, and so on."""
     level = level.copy()
-    level[at[26]] = min(level[at[26]], max(0.0, 1.0 - 1.4 * level[at[27]]))
-    level[at[25]] = max(level[at[25]], 0.8 * level[at[26]], 0.9 * level[at[27]])
-    level[at[24]] *= 1 - min(1.0, 1.2 * level[at[25]])
-    level[at[17]] *= 1 - 0.7 * level[at[27]]
-    level[at[18]] *= 1 - max(level[at[12]], level[at[20]])
-    level[at[5]] *= 1 - level[at[43]]
+    unit = {number: level[:, index] for number, index in INDEX.items()}  # views: what is set here is set in `level`
+    unit[26][:] = np.minimum(unit[26], np.maximum(0.0, 1.0 - 1.4 * unit[27]))
+    unit[25][:] = np.maximum.reduce([unit[25], 0.8 * unit[26], 0.9 * unit[27]])
+    unit[24][:] *= 1 - np.minimum(1.0, 1.2 * unit[25])
+    unit[17][:] *= 1 - 0.7 * unit[27]
+    unit[18][:] *= 1 - np.maximum(unit[12], unit[20])
+    unit[5][:] *= 1 - unit[43]
     return level
 
 
-def _sides(rng: np.random.Generator, level: np.ndarray) -> np.ndarray:
+def _sides(rng: np.random.Generator, level: np.ndarray, knobs: Knobs) -> np.ndarray:
     """Split each unit into two sides; some units act on one side (one lip) only."""
-    tilt = knobs.SIDE_SPREAD * rng.standard_normal(len(AUS))
-    one_sided, which = rng.random(len(AUS)), rng.integers(0, 2, len(AUS))
-    pair = np.empty((len(AUS), 2), np.float32)
-    for index, number in enumerate(AUS):
-        if number in MIDLINE:
-            pair[index] = level[index]
-            continue
-        share = np.array([1 - tilt[index], 1 + tilt[index]])
-        probability = 0.40 if number in LIPS else knobs.UNILATERAL_MORE.get(number, knobs.UNILATERAL)
-        if one_sided[index] < probability:
-            share[which[index]] = 0.15
-        pair[index] = np.clip(level[index] * share, 0, 1)
-    return pair
+    tilt = knobs.side_spread * rng.standard_normal(level.shape)
+    share = np.stack([1 - tilt, 1 + tilt], axis=-1)
+    one_sided = rng.random(level.shape) < _ONE_SIDED + knobs.unilateral * _TWO_SIDED
+    weaker = rng.integers(0, 2, level.shape)
+    for side in (0, 1):
+        share[..., side] = np.where(one_sided & (weaker == side), 0.15, share[..., side])
+    share[:, _MIDLINE] = 1.0
+    return np.clip(level[..., None] * share, 0, 1).astype(np.float32)
 
 
 def _class_pattern() -> np.ndarray:
@@ -121,3 +136,6 @@ def _class_pattern() -> np.ndarray:
 
 _PROTOTYPES: np.ndarray = np.array([[PROTOTYPES[name].get(number, 0.0) for number in AUS] for name in BASICS])
 _CLASS_PATTERN: np.ndarray = _class_pattern()
+_MIDLINE = np.array([number in MIDLINE for number in AUS])
+_TWO_SIDED = np.array([number not in LIPS and number not in MIDLINE for number in AUS])
+_ONE_SIDED = np.array([ONE_LIP if number in LIPS else UNILATERAL_MORE.get(number, 0.0) for number in AUS])

@@ -8,8 +8,8 @@ import numpy as np
 
 from fer_core.standin import head
 from fer_core.standin.action_units import AUS
-from fer_core.standin.knobs import PERSON_GAIN
 from fer_core.standin.random import stream
+from fer_core.standin.traits import traits
 
 SKIN = np.array(
     [
@@ -117,7 +117,7 @@ class Identity:
     rest: np.ndarray
     """(6,) unit-variance resting-face bias: mouth corner, inner brow, outer brow, lids, ..."""
     gain: np.ndarray
-    """(22,) how visibly each Action Unit shows on this face."""
+    """(22,) unit-variance log of how visibly each Action Unit shows on this face."""
     textures: Textures
 
 
@@ -135,10 +135,9 @@ def person(seed: int, number: int) -> Identity:
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
 
-    child, female = chance(0.12), chance(0.5)
-    age = 0.0 if child else uniform(0, 1) ** 1.5
+    coarse = traits(seed, number)
+    child, female, age, tone = coarse.child, coarse.female, coarse.age, coarse.tone
     man = not female and not child
-    tone = uniform(0, 4.999)
     dark = tone > 3.0
     skin = _between(SKIN, tone) * (1 + normal(0.05) + 0.02 * rng.standard_normal(3))
     hair = HAIR[_hair_colour(rng, dark, age)] * (1 + normal(0.12) + 0.025 * rng.standard_normal(3))
@@ -196,15 +195,15 @@ def person(seed: int, number: int) -> Identity:
         hair_length=uniform(0.5, 1.9),
         hair_curl=uniform(0.4, 1) if dark else uniform(0, 0.8),
         fringe=uniform(0.1, 0.28) if chance(0.25) else 0.0,
-        beard=uniform(0.15, 1.0) if man and chance(0.4) else 0.0,
-        moustache=uniform(0.2, 1.0) if man and chance(0.3) else 0.0,
-        glasses=chance(0.16),
+        beard=coarse.beard,
+        moustache=coarse.moustache,
+        glasses=coarse.glasses,
         glasses_size=uniform(0.16, 0.22),
         glasses_rim=uniform(0.008, 0.018),
         freckles=uniform(0.3, 1) if chance(0.2) else 0.0,
         asymmetry=np.clip(rng.standard_normal((8, 2)), -2.2, 2.2).astype(np.float32),
         rest=np.clip(rng.standard_normal(6), -2.2, 2.2).astype(np.float32),
-        gain=np.exp(PERSON_GAIN * np.clip(rng.standard_normal(len(AUS)), -2.2, 2.2)).astype(np.float32),
+        gain=np.clip(rng.standard_normal(len(AUS)), -2.2, 2.2).astype(np.float32),
         textures=_textures(rng),
     )
 

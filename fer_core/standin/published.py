@@ -33,5 +33,5 @@ AU_FREQUENCY: np.ndarray = np.array(
 )
 """(14, 22) P(AU labelled | class) among faces whose AU label is not null."""
 
-NULL_SHARE: tuple[float, ...] = tuple(_STATISTICS["au_null_share"][name] for name in CLASSES)
-"""Share of faces per class whose AU label is `null`."""
+NULL_SHARE: np.ndarray = np.array([_STATISTICS["au_null_share"][name] for name in CLASSES])
+"""(14,) share of faces per class whose AU label is `null`."""

@@ -2,7 +2,19 @@
 
 import numpy as np
 
-_STREAMS = ("person", "expression", "coder", "scene", "degrade", "annotate", "layout")
+_STREAMS = (
+    "person",
+    "traits",
+    "expression",
+    "coder",
+    "scene",
+    "degrade",
+    "grain",
+    "annotate",
+    "layout",
+    "clip",
+    "ceiling",
+)
 
 
 def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:

@@ -12,6 +12,7 @@ from fer_core.standin.canvas import Canvas
 from fer_core.standin.curves import smoothstep
 from fer_core.standin.deform import Features, deform
 from fer_core.standin.identity import Identity
+from fer_core.standin.knobs import Knobs
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Surface:
     points: np.ndarray
 
 
-def build_surface(me: Identity, intensity: np.ndarray, wears: Attire, gaze: np.ndarray) -> Surface:
+def build_surface(me: Identity, intensity: np.ndarray, wears: Attire, gaze: np.ndarray, knobs: Knobs) -> Surface:
     """Model and paint the head.
 
     Args:
@@ -39,9 +40,10 @@ def build_surface(me: Identity, intensity: np.ndarray, wears: Attire, gaze: np.n
         intensity: `(22, 2)` true intensities; the person's gain is applied here.
         wears: clothes and glasses.
         gaze: `(2,)` where the eyes look, in standard deviations.
+        knobs: how much people differ.
     """
-    a = Muscles(np.clip(intensity * me.gain[:, None], 0, 1.4))
-    f = deform(me, a)
+    a = Muscles(np.clip(intensity * np.exp(knobs.person_gain * me.gain)[:, None], 0, 1.4))
+    f = deform(me, a, knobs)
     canvas = Canvas.blank()
     eye_shape, brow_shape, mouth_shape = (
         eyes.shape_eyes(me, f),

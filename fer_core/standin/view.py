@@ -7,7 +7,7 @@ import numpy as np
 
 from fer_core.standin.attire import Attire
 from fer_core.standin.curves import sigmoid
-from fer_core.standin.knobs import POSE, SUNGLASSES
+from fer_core.standin.knobs import Knobs
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,23 @@ class View:
     attire: Attire
 
 
-def draw_view(rng: np.random.Generator, scene: int, tone: float) -> View:
+def draw_view(rng: np.random.Generator, scene: int, tone: float, yaw: float, knobs: Knobs) -> View:
     """Draw a picture's circumstances.
 
     Args:
         rng: the picture's own generator.
         scene: longest side of the largest picture, pixels.
         tone: the person's skin tone, 0 lightest to 5 darkest: photographers expose for the face.
+        yaw: head turn, radians.
+        knobs: how far heads nod and tilt, how often there are sunglasses.
     """
     longest, aspect = scene * rng.uniform(0.72, 1.0), rng.uniform(0.74, 1.0)
     sides = [round(longest), round(longest * aspect)]
     width, height = sides if rng.random() < 0.4 else sides[::-1]
     unit = min(width, height) * rng.uniform(0.30, 0.40)
     centre = np.array([_place(rng, 0.72 * unit, width, 0.72 * unit), _place(rng, 0.90 * unit, height, 1.10 * unit)])
-    yaw = np.clip(0.26 * POSE * rng.standard_normal(), -0.75, 0.75)
-    pitch = np.clip(0.13 * POSE * rng.standard_normal() + 0.02, -0.4, 0.4)
-    roll = 0.11 * POSE * rng.standard_normal()
+    pitch = np.clip(0.13 * knobs.pose * rng.standard_normal() + 0.02, -0.4, 0.4)
+    roll = 0.11 * knobs.pose * rng.standard_normal()
     key = np.array([0.65 * rng.standard_normal(), -0.35 + 0.35 * rng.standard_normal(), 1.0])
     fill = np.array([rng.standard_normal(), 0.5 * rng.standard_normal(), 0.6])
     lights = np.stack([key / np.linalg.norm(key), fill / np.linalg.norm(fill)])
@@ -72,7 +73,7 @@ def draw_view(rng: np.random.Generator, scene: int, tone: float) -> View:
         attire=Attire(
             clothes=rng.random(3),
             rim=0.3 * rng.random(3) * (rng.random() > 0.6),
-            sunglasses=bool(rng.random() < SUNGLASSES),
+            sunglasses=bool(rng.random() < knobs.sunglasses),
         ),
     )
 

@@ -12,30 +12,25 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import cv2
+import numpy as np
 from filelock import FileLock
 
 from fer_core.errors import ConfigError, DataError
 from fer_core.files import write_text
 from fer_core.progress import Bar
-from fer_core.standin.coder import write_label
+from fer_core.standin.clips import FRAMES, draw_clip, plan_clips
 from fer_core.standin.config import VERSION, StandinConfig
-from fer_core.standin.layout import Planned, plan, subject_name
-from fer_core.standin.picture import draw_picture, truth
-from fer_core.standin.published import SPLIT_CODE
-from fer_core.standin.random import stream
+from fer_core.standin.layout import plan
+from fer_core.standin.picture import draw_picture
+from fer_core.standin.tables import write_tables
 
 CHUNK = 32
 """Pictures that a worker draws before it reports; an interrupted run repeats at most this many per worker."""
 
-README = """Generated faces, not people.
+PICTURES, CLIPS = "pictures", "clips"
 
-Every picture here was drawn by fer_core/standin (version {version}, seed {seed}); nobody was photographed, and
-nothing measured on these pictures is evidence about people. The layout is RAF-CE's: RAFCE_emolabel.txt (class
-index), RAFCE_partition.txt (0 train, 1 test, 2 validation), RAFCE_AUlabel.txt, rafml_distribution.txt (votes for
-surprise, fear, disgust, happiness, sadness, anger), pictures in original/. Added: RAFCE_landmark.txt (eyes, nose
-tip, mouth corners, x y in pixels, viewer's left first, with an annotator's error), RAFCE_subject.txt, and an
-unlabelled pool in pool/ with pool_landmark.txt and pool_subject.txt.
-"""
+Job = tuple[str, int]
+"""What to draw, and the number of the first."""
 
 
 def generate(folder: Path, config: StandinConfig, *, workers: int = 1, work: Path | None = None) -> None:
@@ -51,7 +46,7 @@ def generate(folder: Path, config: StandinConfig, *, workers: int = 1, work: Pat
         ConfigError: impossible configuration, or `folder` is a file; nothing is written then.
         DataError: the disk is full or not writable; finished pictures are kept.
     """
-    pictures = plan(config)
+    jobs = _jobs(config)
     if workers < 1:
         raise ConfigError(f"Expected `workers` to be 1 or more; got {workers}.")
     if folder.exists() and not folder.is_dir():
@@ -61,8 +56,11 @@ def generate(folder: Path, config: StandinConfig, *, workers: int = 1, work: Pat
     try:
         work.mkdir(parents=True, exist_ok=True)
         with FileLock(staging.with_suffix(".lock")):
-            _draw(staging, config, pictures, workers)
-            _write_labels(staging, config, pictures)
+            _draw(staging, config, jobs, workers)
+            landmarks = {
+                kind: _landmarks(staging, [job for job in jobs if job[0] == kind]) for kind in (PICTURES, CLIPS)
+            }
+            write_tables(staging, config, landmarks[PICTURES], landmarks[CLIPS])
             shutil.rmtree(staging / _DONE)
             _move(staging, folder)
     except OSError as error:
@@ -83,24 +81,37 @@ def fingerprint(config: StandinConfig) -> str:
 _DONE = "done"
 
 
-def _draw(staging: Path, config: StandinConfig, pictures: tuple[Planned, ...], workers: int) -> None:
+def _jobs(config: StandinConfig) -> list[Job]:
+    """Return the chunks in which the set is drawn, about equally long."""
+    pictures = [(PICTURES, start) for start in range(0, len(plan(config)), CHUNK)]
+    return pictures + [(CLIPS, start) for start in range(0, len(plan_clips(config)), CHUNK // FRAMES)]
+
+
+def _size(config: StandinConfig, job: Job) -> int:
+    """Return how many pictures or frames a job draws."""
+    kind, start = job
+    if kind == PICTURES:
+        return len(plan(config)[start : start + CHUNK])
+    return FRAMES * len(plan_clips(config)[start : start + CHUNK // FRAMES])
+
+
+def _draw(staging: Path, config: StandinConfig, jobs: list[Job], workers: int) -> None:
     """Draw all chunks that no earlier run has finished."""
-    for name in ("original", "pool", _DONE):
+    for name in ("original", "pool", *(["clips"] if config.clips else []), _DONE):
         (staging / name).mkdir(parents=True, exist_ok=True)
-    chunks = range(0, len(pictures), CHUNK)
-    waiting = [start for start in chunks if not _landmark_file(staging, start).exists()]
-    finished = len(pictures) - sum(len(pictures[start : start + CHUNK]) for start in waiting)
-    with Bar("generate faces", len(pictures), "picture") as bar:
-        bar.skip(finished)
+    waiting = [job for job in jobs if not _landmark_file(staging, job).exists()]
+    total = sum(_size(config, job) for job in jobs)
+    with Bar("generate faces", total, "picture") as bar:
+        bar.skip(total - sum(_size(config, job) for job in waiting))
         if workers == 1:
-            for start in waiting:
-                bar.advance(_draw_chunk(staging, config, start))
+            for job in waiting:
+                bar.advance(_draw_chunk(staging, config, job))
             return
         executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
         try:
-            jobs = [executor.submit(_draw_chunk, staging, config, start) for start in waiting]
-            for job in as_completed(jobs):
-                bar.advance(job.result())
+            running = [executor.submit(_draw_chunk, staging, config, job) for job in waiting]
+            for done in as_completed(running):
+                bar.advance(done.result())
         finally:  # on Ctrl-C workers end their chunk, so that it is kept
             executor.shutdown(wait=True, cancel_futures=True)
 
@@ -119,50 +130,39 @@ def _start_worker() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _draw_chunk(staging: Path, config: StandinConfig, start: int) -> int:
-    """Draw CHUNK pictures; the landmark file, written last, marks them as done."""
+def _draw_chunk(staging: Path, config: StandinConfig, job: Job) -> int:
+    """Draw one chunk; the landmark file, written last, marks it as done."""
+    kind, start = job
     lines = []
-    pictures = plan(config)[start : start + CHUNK]
-    for planned in pictures:
-        data, points = draw_picture(config, planned)
-        (staging / planned.path).write_bytes(data)
-        lines.append(" ".join([planned.name, *(f"{value:.3f}" for value in points.ravel())]))
-    write_text(_landmark_file(staging, start), "\n".join(lines) + "\n")
-    return len(pictures)
+    if kind == PICTURES:
+        for planned in plan(config)[start : start + CHUNK]:
+            data, points = draw_picture(config, planned)
+            (staging / planned.path).write_bytes(data)
+            lines.append(_line(planned.name, points))
+    else:
+        for clip in plan_clips(config)[start : start + CHUNK // FRAMES]:
+            drawn = draw_clip(config, clip)
+            folder = staging / "clips" / clip.name
+            folder.mkdir(exist_ok=True)
+            for frame, data in enumerate(drawn.frames):
+                (folder / f"{frame}.jpg").write_bytes(data)
+                lines.append(_line(f"{clip.name}/{frame}.jpg", drawn.landmarks[frame]))
+    write_text(_landmark_file(staging, job), "\n".join(lines) + "\n")
+    return len(lines)
 
 
-def _landmark_file(staging: Path, start: int) -> Path:
-    return staging / _DONE / f"{start:06d}.txt"
+def _line(name: str, points: np.ndarray) -> str:
+    return " ".join([name, *(f"{value:.3f}" for value in points.ravel())])
 
 
-def _write_labels(staging: Path, config: StandinConfig, pictures: tuple[Planned, ...]) -> None:
-    files: dict[str, list[str]] = {}
+def _landmark_file(staging: Path, job: Job) -> Path:
+    return staging / _DONE / f"{job[0]}_{job[1]:06d}.txt"
 
-    def put(file: str, planned: Planned, value: str) -> None:
-        files.setdefault(file, []).append(f"{planned.name} {value}\n")
 
-    for planned in pictures:
-        labelled = planned.split != "pool"
-        put("RAFCE_subject.txt" if labelled else "pool_subject.txt", planned, subject_name(planned.person))
-        if not labelled:
-            continue
-        face = truth(config, planned)
-        put("RAFCE_emolabel.txt", planned, str(planned.label))
-        put("RAFCE_partition.txt", planned, str(SPLIT_CODE[planned.split]))
-        put("rafml_distribution.txt", planned, "".join(f"{share:.6f} " for share in face.votes))
-        coder = stream(config.seed, "coder", planned.index)
-        put("RAFCE_AUlabel.txt", planned, write_label(coder, planned.label, face.intensity))
-    landmarks = [
-        line
-        for start in range(0, len(pictures), CHUNK)
-        for line in _landmark_file(staging, start).read_text(encoding="utf-8").splitlines(keepends=True)
-    ]
-    count = sum(planned.split != "pool" for planned in pictures)
-    files["RAFCE_landmark.txt"], files["pool_landmark.txt"] = landmarks[:count], landmarks[count:]
-    files.setdefault("pool_subject.txt", [])
-    for name, lines in files.items():
-        write_text(staging / name, "".join(lines))
-    write_text(staging / "README.txt", README.format(version=VERSION, seed=config.seed))
+def _landmarks(staging: Path, jobs: list[Job]) -> list[str]:
+    """Return the landmark lines of finished chunks, in order."""
+    texts = [_landmark_file(staging, job).read_text(encoding="utf-8") for job in jobs]
+    return "".join(texts).splitlines(keepends=True)
 
 
 def _move(staging: Path, folder: Path) -> None:

@@ -124,7 +124,9 @@ def _figures(row: Row) -> list[Point]:
 
 
 def _reports(inputs: Inputs) -> list[Path]:
-    return sorted(path for path in inputs.places.reports.glob("*") if path.suffix in (".md", ".png"))
+    slices = inputs.places.metrics / "slices.json"
+    found = sorted(path for path in inputs.places.reports.glob("*") if path.suffix in (".md", ".png"))
+    return [*found, *([slices] if slices.exists() else [])]
 
 
 def _make_room(store: Store, name: str, plain: str) -> None:

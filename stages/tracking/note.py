@@ -3,6 +3,7 @@
 from fer_core.evaluation.table import (
     claim_text,
     gain_text,
+    gap_sentence,
     headline,
     kept_text,
     percent,
@@ -20,6 +21,7 @@ _RULE = "|---|---:|---:|---:|---|---|"
 def note(inputs: Inputs, experiment_id: str) -> str:
     """Return the experiment's note: headline, phases, where the saved view is, then the rest of the table."""
     notes = [f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in inputs.road.get("notes") or []]
+    notes += [gap for gap in [gap_sentence(inputs.summary)] if gap]
     text = "\n\n".join(
         [
             _headline(inputs),

@@ -5,7 +5,15 @@ import pytest
 from fer_core.errors import DataError
 from fer_core.evaluation.gains import KEYS, gain_rows, standing, verdict
 from fer_core.evaluation.paired import Comparison, Interval
-from fer_core.evaluation.table import claim_text, gain_text, headline, score_text, verdict_text
+from fer_core.evaluation.table import (
+    claim_text,
+    gain_text,
+    gap_sentence,
+    headline,
+    score_text,
+    summarise,
+    verdict_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +113,32 @@ def test_words():
     assert headline(found, road()) == (
         "baseline 50.0 % -> final 40.0 %: -10.0 points [-12.0, -8.0]; the roadmap claims 55 -> 65"
     )
+
+
+def summary_with(ceiling):
+    rows = gain_rows(road(), {"t": STATE}, RUNS, compare, score)
+    return summarise(rows, "train/ladder-t", compare, score, ceiling)
+
+
+def test_the_share_of_the_gap_that_is_closed():
+    """Baseline 50 %, ceiling 90 %: 5 points of 40 are an eighth, and 1 and 9 points a 40th and 9 40ths."""
+    found = summary_with({"accuracy": 0.9, "macro_f1": 0.7})
+    assert (found["ceiling_accuracy"], found["ceiling_macro_f1"], found["gap_closed"]) == (0.9, 0.7, 0.125)
+    assert gap_sentence(found) == (
+        "The ladder closes 12.5 % [2.5, 22.5] of the gap from the baseline (50.0 %) to the ceiling (90.0 %)."
+    )
+
+
+@pytest.mark.parametrize("level", [0.5, 0.4])
+def test_a_ceiling_that_is_not_above_the_baseline_leaves_no_gap(level):
+    found = summary_with({"accuracy": level, "macro_f1": 0.7})
+    assert found["ceiling_accuracy"] == level and found["gap_closed"] is None
+    assert gap_sentence(found).startswith("There is no gap to close from the baseline (50.0 %) to the ceiling (")
+
+
+def test_without_a_ceiling_nothing_is_said_of_one():
+    found = summary_with(None)
+    assert [found[key] for key in ("ceiling_accuracy", "ceiling_macro_f1", "gap_closed")] == [None] * 3
+    assert gap_sentence(found) is None
+    older = {key: value for key, value in found.items() if not key.startswith(("ceiling", "gap"))}
+    assert gap_sentence(older) is None, "a summary of an older report"

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from fer_core.errors import ConfigError, DataError
-from fer_core.faces.align import AlignConfig, Batches, align, all_grey, read_config
+from fer_core.faces.align import Batches, align, all_grey
+from fer_core.faces.config import AlignConfig, read_config
 from fer_core.faces.pixels import decode, is_grey, resize, warp
 from fer_core.faces.similarity import ARCFACE, template
 from fer_core.manifest import empty_columns, validate
@@ -175,7 +176,7 @@ def test_grey_is_told_from_the_header_and_one_colour_picture_decides() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"detector": "mtcn"}, "`align.detector` to be one of auto, landmarks, none"),
+        ({"detector": "mtcn"}, "`align.detector` to be one of auto, landmarks, mtcnn, none; .*Did you mean 'mtcnn'"),
         ({"zom": 1}, "Did you mean 'zoom'"),
         ({"zoom": "big"}, "`align.zoom` to be a number"),
         ({"max_dropped": 2}, "`align.max_dropped` to be a number from 0.0 to 1.0; got 2"),

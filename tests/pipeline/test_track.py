@@ -116,10 +116,11 @@ def test_the_run_table_is_the_gains_table(ready: Path, capsys: pytest.CaptureFix
     assert not any(math.isnan(value) for run in runs for value in run.data.metrics.values())
 
     files = {item.path for item in content.client.list_artifacts(runs[0].info.run_id)}
-    assert files == {"gains.md", "ladder.png", "confusion.png"}
+    assert files == {"gains.md", "ladder.png", "confusion.png", "slices.json"}
     tags = content.experiments[GAINS].tags
     note = tags["mlflow.note.content"]
     assert note.startswith("Baseline ") and "generated faces, not people" in note.lower()
+    assert "The ladder closes " in note and "to the ceiling (95.0 %)." in note
     assert note.index("| Phase 1") < note.index("| alone: AU multi-task") < 4900
     view = json.loads(tags["mlflow.sharedViewState.gains"])["state"]
     state = json.loads(zlib.decompress(base64.b64decode(view.removeprefix("deflate;"))))

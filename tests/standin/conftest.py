@@ -5,7 +5,7 @@ from fer_core.standin import StandinConfig, generate
 
 @pytest.fixture(scope="session")
 def tiny() -> StandinConfig:
-    return StandinConfig(seed=3, scale=0.005, pool=20, scene=96, pictures_per_person=2)
+    return StandinConfig(seed=3, scale=0.005, pool=20, clips=0, scene=96, pictures_per_person=2, ceiling_draws=400)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from fer_core.standin.action_units import AUS, INDEX, LIPS, MIDLINE
-from fer_core.standin.coder import write_label
-from fer_core.standin.expressions import draw_expression, limit
+from fer_core.standin.coder import code, settle, write_label
+from fer_core.standin.expressions import draw_expressions, limit
+from fer_core.standin.knobs import knobs_of
 from fer_core.standin.published import AU_FREQUENCY, CLASSES, COUNTS, MEAN_VOTES, NULL_SHARE, PAIRS
 from fer_core.standin.random import stream
 
@@ -17,38 +18,37 @@ REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "rafce_labels" / "
 
 @pytest.fixture(scope="module")
 def faces():
-    """Expressions of 150 faces per class."""
-    return [
-        [draw_expression(stream(7, "expression", 1000 * label + k), label) for k in range(DRAWS)] for label in range(14)
-    ]
+    """Votes and intensities of 150 faces per class, `(14, 150, 6)` and `(14, 150, 22, 2)`."""
+    drawn = draw_expressions(stream(7, "expression"), np.repeat(np.arange(14), DRAWS), knobs_of("standard"))
+    return drawn.votes.reshape(14, DRAWS, 6), drawn.intensity.reshape(14, DRAWS, 22, 2)
 
 
 @pytest.fixture(scope="module")
 def labels(faces):
     return [
-        [write_label(stream(7, "coder", 1000 * label + k), label, face.intensity) for k, face in enumerate(row)]
-        for label, row in enumerate(faces)
+        [write_label(stream(7, "coder", 1000 * label + k), label, face) for k, face in enumerate(row)]
+        for label, row in enumerate(faces[1])
     ]
 
 
 def test_the_two_most_voted_emotions_are_the_class(faces):
     right = [
-        set(np.argsort(-face.votes, kind="stable")[:2]) == set(PAIRS[label])
-        for label, row in enumerate(faces)
-        for face in row
+        set(np.argsort(-votes, kind="stable")[:2]) == set(PAIRS[label])
+        for label, row in enumerate(faces[0])
+        for votes in row
     ]
     assert np.mean(right) > 0.98
 
 
 def test_votes_are_shares_near_the_published_means(faces):
-    votes = np.array([[face.votes for face in row] for row in faces])
+    votes = faces[0]
     np.testing.assert_allclose(votes.sum(-1), 1, atol=1e-9)
     assert np.abs(votes.mean(1) - MEAN_VOTES).mean() < 0.025
     assert votes.std(1).max() > 0.05
 
 
 def test_intensities_are_sharp_and_bounded(faces):
-    intensity = np.array([[face.intensity for face in row] for row in faces])
+    intensity = faces[1]
     assert intensity.shape == (14, DRAWS, 22, 2)
     assert intensity.min() >= 0 and intensity.max() <= 1
     happy, sad = CLASSES.index("happily surprised"), CLASSES.index("sadly disgusted")
@@ -58,13 +58,42 @@ def test_intensities_are_sharp_and_bounded(faces):
 
 
 def test_limits_of_a_face():
-    level = np.ones(22)
-    level[INDEX[25]] = 0.0
-    level = limit(level)
+    level = np.ones((3, 22))
+    level[:, INDEX[25]] = 0.0
+    given = level.copy()
+    level, *others = limit(level)
+    np.testing.assert_array_equal(others, [level, level])
+    np.testing.assert_array_equal(given[:, INDEX[25]], 0)  # what came in is left alone
     assert level[INDEX[26]] == 0  # a fully stretched mouth leaves no room for a mere jaw drop
     assert level[INDEX[25]] >= 0.8  # an open jaw parts the lips
     assert level[INDEX[24]] == pytest.approx(0, abs=0.01)  # open lips are not pressed
     assert level[INDEX[5]] == 0  # shut lids are not raised
+
+
+def test_many_faces_are_drawn_like_one():
+    """The mean over faces drawn one by one lies within what chance allows of the mean of a batch."""
+    knobs, label = knobs_of("standard"), 4
+    one_by_one = np.stack(
+        [draw_expressions(stream(7, "expression", k), np.array([label]), knobs).intensity[0] for k in range(400)]
+    )
+    batch = draw_expressions(stream(7, "expression"), np.full(4000, label), knobs).intensity
+    gap = np.abs(one_by_one.mean(axis=0) - batch.mean(axis=0))
+    assert (gap < 4.5 * batch.std(axis=0) / 20 + 1e-3).all()
+
+
+def test_the_coder_contradicts_nobody():
+    """By hand: 26 and 27 together keep the clearer one and add 25, which rules out 24."""
+    margin = np.full((3, 22), -1.0)
+    for row, seen in enumerate(({26: 0.1, 27: 0.3}, {24: 0.5, 25: 0.2}, {24: 0.1, 26: 0.2})):
+        for number, far in seen.items():
+            margin[row, INDEX[number]] = far
+    written = settle(margin, np.zeros((3, 22), bool))
+    assert [{AUS[k] for k in np.flatnonzero(row)} for row in written] == [{25, 27}, {24}, {25, 26}]
+
+
+def test_a_face_without_a_written_unit_is_not_coded():
+    blank = code(stream(7, "coder"), np.zeros(200, int), np.zeros((200, 22, 2)))
+    assert blank.null[~blank.units.any(axis=1)].all() and blank.null.mean() > 0.5
 
 
 def test_label_frequencies_are_near_the_published_ones(labels):
@@ -84,7 +113,7 @@ def test_null_share_is_near_the_published_one(labels):
 
 def test_labels_say_nothing_but_what_the_coder_saw(faces):
     """For the same face the label does not depend on the class, except for the share nobody coded."""
-    face = faces[0][0].intensity
+    face = faces[1][0, 0]
     coded = {write_label(stream(7, "coder", 5), label, face) for label in range(14)}
     assert len(coded - {"null"}) == 1
 

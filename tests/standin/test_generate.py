@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,12 @@ from typer.testing import CliRunner
 
 from fer_core.errors import ConfigError, DataError
 from fer_core.standin import generate as generate_set
-from fer_core.standin.layout import plan, subject_name
+from fer_core.standin.clips import apex_frame, draw_clip, plan_clips
+from fer_core.standin.config import VERSION
+from fer_core.standin.layout import attributes, plan, subject_name
+from fer_core.standin.picture import draw_clean
 from fer_core.standin.published import MEAN_VOTES, PAIRS
+from fer_core.standin.tables import write_tables
 from stages.generate import app
 
 FILES = {
@@ -25,11 +30,20 @@ FILES = {
     "RAFCE_landmark.txt",
     "RAFCE_partition.txt",
     "RAFCE_subject.txt",
+    "attributes.csv",
     "original",
     "pool",
     "pool_landmark.txt",
     "pool_subject.txt",
     "rafml_distribution.txt",
+    "standin.json",
+}
+CLIP_FILES = {
+    "clips",
+    *(
+        f"clip_{name}.txt"
+        for name in ("emolabel", "partition", "AUlabel", "distribution", "subject", "apex", "landmark")
+    ),
 }
 
 
@@ -65,13 +79,69 @@ def test_files_are_those_of_rafce_and_agree_with_the_plan(tiny, tiny_set):
     assert "not people" in (tiny_set / "README.txt").read_text()
 
 
+def test_attributes_and_the_set_s_card_agree_with_the_plan(tiny, tiny_set):
+    header, *rows = (tiny_set / "attributes.csv").read_text().splitlines()
+    assert header == "picture,skin,age,glasses,beard,pose"
+    pictures = plan(tiny)
+    assert len(rows) == len(pictures)
+    for row, picture in zip(rows, pictures, strict=True):
+        name, *words = row.split(",")
+        assert name == (f"pool/{picture.name}" if picture.split == "pool" else picture.name)
+        assert words == list(attributes(tiny, picture.person, picture.yaw).values())
+    card = json.loads((tiny_set / "standin.json").read_text())
+    assert (card["version"], card["difficulty"], card["seed"]) == (VERSION, "standard", 3)
+    assert set(card["ceiling"]) == {"intensities", "aus", "labels"}
+    assert all(0 < score <= 1 for scores in card["ceiling"].values() for score in scores.values())
+
+
+def test_the_clips_of_a_set_and_their_files(tiny, tmp_path):
+    config = replace(tiny, pool=0, clips=70, ceiling_draws=0)
+    folder = tmp_path / "set"
+    generate_set(folder, config, workers=2)
+    assert {path.name for path in folder.iterdir()} == FILES | CLIP_FILES
+    clips = plan_clips(config)
+    names = [clip.name for clip in clips]
+    emotions, splits, apex = (table(folder / f"clip_{name}.txt") for name in ("emolabel", "partition", "apex"))
+    assert list(emotions) == list(splits) == list(table(folder / "clip_AUlabel.txt")) == names
+    assert [int(emotions[name][0]) for name in names] == [clip.label for clip in clips]
+    assert [int(apex[name][0]) for name in names] == [apex_frame(config, clip) for clip in clips]
+    assert {clip.split for clip in clips if splits[clip.name] == ["1"]} == {"test"}
+    assert table(folder / "clip_subject.txt")[names[0]] == [subject_name(clips[0].person)]
+    frames = {path.relative_to(folder / "clips").as_posix() for path in (folder / "clips").rglob("*.jpg")}
+    assert frames == set(table(folder / "clip_landmark.txt")) and len(frames) == 70 * 8
+    drawn = draw_clip(config, clips[5])
+    assert (folder / "clips" / clips[5].name / "3.jpg").read_bytes() == drawn.frames[3]
+    assert "ceiling" not in json.loads((folder / "standin.json").read_text())
+
+
 def test_workers_and_the_pool_do_not_change_a_byte(tiny, tiny_set, tmp_path):
     generate_set(tmp_path / "two", tiny, workers=2)
     assert contents(tmp_path / "two") == contents(tiny_set)
     generate_set(tmp_path / "no_pool", replace(tiny, pool=0), workers=1)
     for name, data in contents(tmp_path / "no_pool").items():
-        if "pool" not in name:
+        if name == "attributes.csv":
+            assert contents(tiny_set)[name].startswith(data)
+        elif "pool" not in name:
             assert data == contents(tiny_set)[name], name
+
+
+def test_resolution_changes_pixels_and_landmarks_only(tiny, tiny_set, tmp_path):
+    write_tables(tmp_path, replace(tiny, scene=160), ["0001.jpg 0 0 0 0 0 0 0 0 0 0\n"] * len(plan(tiny)), [])
+    for path in tmp_path.iterdir():
+        if "landmark" not in path.name:
+            assert path.read_bytes() == (tiny_set / path.name).read_bytes(), path.name
+
+
+def test_true_landmarks_are_written_nowhere(tiny, tiny_set):
+    """Every written point is off, by 4 % of the eye distance on average."""
+    written = table(tiny_set / "RAFCE_landmark.txt")
+    errors = []
+    for picture in [picture for picture in plan(tiny) if picture.split != "pool"]:
+        _, _, points = draw_clean(tiny, picture)
+        found = np.array(written[picture.name], float).reshape(5, 2)
+        errors.append(np.linalg.norm(found - points, axis=1) / np.linalg.norm(points[1] - points[0]))
+    assert np.mean(errors) == pytest.approx(0.04, rel=0.15)
+    assert (np.array(errors) < 1e-3).mean() < 0.01
 
 
 def test_class_says_nothing_about_file_and_picture_size(tiny_set):
@@ -139,12 +209,15 @@ def test_bad_arguments_write_nothing(tiny, tmp_path):
         generate_set(tmp_path / "file", tiny)
     with pytest.raises(ConfigError, match="people"):
         generate_set(tmp_path / "set", replace(tiny, pictures_per_person=1000))
+    with pytest.raises(ConfigError, match=r"standin\.clips"):
+        generate_set(tmp_path / "set", replace(tiny, clips=10))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def params(folder: Path, data: str = "standin", **standin: object) -> Path:
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump({"data": data, "seed": 3, "profile": "p", "profiles": {"p": {"standin": standin}}}))
+    values = {"data": data, "profile": "p", "profiles": {"p": {"standin": {"clips": 0, "ceiling_draws": 0, **standin}}}}
+    path.write_text(yaml.safe_dump(values))
     return path
 
 
@@ -176,7 +249,12 @@ def test_a_data_set_that_is_not_known_is_refused_before_anything_is_made(tmp_pat
 
 @pytest.mark.parametrize(
     ("standin", "sentence"),
-    [({"scale": -1}, "standin.scale"), ({"sceen": 96}, "sceen"), ({"pool": 3}, "at least 2 people")],
+    [
+        ({"scale": -1}, "standin.scale"),
+        ({"sceen": 96}, "Did you mean 'scene'"),
+        ({"pool": 3}, "at least 2 people"),
+        ({"clips": 30}, "standin.clips"),
+    ],
 )
 def test_stage_tells_errors_in_one_sentence(tmp_path, standin, sentence):
     arguments = [

@@ -3,8 +3,9 @@ import pytest
 
 from fer_core.errors import ConfigError
 from fer_core.standin import StandinConfig
-from fer_core.standin.layout import counts, plan
+from fer_core.standin.layout import attributes, counts, head_turns, plan
 from fer_core.standin.published import COUNTS, SPLITS
+from fer_core.standin.traits import BINS, pose_bin, traits
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,55 @@ def test_a_person_shows_several_classes(default):
     assert np.mean([len(found) for found in classes.values()]) > 2.5
 
 
+def shares(pictures, config, name):
+    """Share of every bin among the pictures."""
+    found = [attributes(config, p.person, p.yaw)[name] for p in pictures]
+    return np.array([found.count(value) / len(found) for value in BINS[name]])
+
+
+def test_every_bin_has_pictures(default):
+    for name in BINS:
+        found = shares(default, StandinConfig(), name)
+        assert found.sum() == pytest.approx(1) and found.min() > 0.04, (name, found)
+
+
+@pytest.mark.parametrize("name", BINS)
+def test_attributes_are_balanced_across_classes(default, name):
+    """In every class the shares lie far nearer the split's than a draw by chance would let them."""
+    config, surprise = StandinConfig(), []
+    for split in SPLITS:
+        pictures = [p for p in default if p.split == split]
+        expected = shares(pictures, config, name)
+        for label in range(14):
+            mine = [p for p in pictures if p.label == label]
+            chance = np.sqrt(expected * (1 - expected) / len(mine))
+            surprise += list(np.abs(shares(mine, config, name) - expected) / chance)
+    assert np.mean(surprise) < 0.5  # 0.8 if drawn by chance
+    assert np.max(surprise) < 3
+
+
+def test_head_turns_are_normal_in_every_class():
+    yaw = head_turns(np.random.default_rng(0), np.repeat([0, 1], [400, 40]), 1.0)
+    for part in (yaw[:400], yaw[400:]):
+        assert abs(part.mean()) < 0.02 and part.std() == pytest.approx(0.26, rel=0.06)
+    assert np.abs(head_turns(np.random.default_rng(0), np.zeros(4000, int), 3.0)).max() <= 0.75
+
+
+def test_words_for_traits_by_hand():
+    assert [pose_bin(np.radians(angle)) for angle in (0, -11, 13, -24, 26)] == [
+        "frontal", "frontal", "turned", "turned", "half-profile",
+    ]  # fmt: skip
+    found = [traits(0, number) for number in range(300)]
+    for one in found:
+        words = one.bins()
+        assert words["skin"] == BINS["skin"][int(one.tone)]
+        assert (words["beard"] == "yes") == (one.beard > 0 or one.moustache > 0)
+        if one.female or one.child:
+            assert words["beard"] == "no"
+        assert (words["age"] == "child") == one.child
+    assert len({(one.tone, one.age) for one in found}) > 290
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -77,6 +127,10 @@ def test_a_person_shows_several_classes(default):
         ({"scene": 40}, "scene"),
         ({"seed": -1}, "seed"),
         ({"seed": True}, "seed"),
+        ({"clips": -8}, "clips"),
+        ({"ceiling_draws": 2.5}, "ceiling_draws"),
+        ({"difficulty": "standrad"}, "difficulty"),
+        ({"difficulty": None}, "difficulty"),
         ({"pictures_per_person": 0}, "pictures_per_person"),
     ],
 )

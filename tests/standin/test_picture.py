@@ -6,6 +6,7 @@ import pytest
 
 from fer_core.standin.action_units import AUS, INDEX
 from fer_core.standin.identity import person
+from fer_core.standin.knobs import knobs_of
 from fer_core.standin.layout import plan
 from fer_core.standin.picture import annotate, draw_picture, truth
 from fer_core.standin.random import stream
@@ -14,6 +15,7 @@ from fer_core.standin.surface import build_surface
 from fer_core.standin.view import draw_background, draw_view, rotation
 
 UNIT, SIZE = 50.0, 144
+KNOBS = knobs_of("standard")
 CENTRE = np.array([72.0, 62.0])
 
 BROWS, EYES, NOSE, MOUTH = (-0.75, 0.14, 0.75), (-0.45, 0.45, 0.85), (-0.40, 0.75, 0.60), (0.10, 1.35, 0.85)
@@ -32,7 +34,7 @@ REGION = {
 def still(number: int = 11):
     """A person in a plain frontal view, without glasses, long hair or beard."""
     me = replace(person(1, number), glasses=False, hair_style=0, hair_volume=0.0, beard=0.0, moustache=0.0)
-    view = draw_view(stream(1, "scene", number), SIZE, me.tone)
+    view = draw_view(stream(1, "scene", number), SIZE, me.tone, 0.0, KNOBS)
     view = replace(
         view, width=SIZE, height=SIZE, unit=UNIT, centre=CENTRE, rotation=rotation(0, 0, 0), gaze=np.zeros(2)
     )
@@ -40,7 +42,7 @@ def still(number: int = 11):
 
 
 def draw(me, view, intensity):
-    surface = build_surface(me, intensity, view.attire, view.gaze)
+    surface = build_surface(me, intensity, view.attire, view.gaze, KNOBS)
     return render(surface, view, np.full((SIZE, SIZE, 3), 0.4, np.float32)), surface
 
 
@@ -117,9 +119,10 @@ def test_skin_and_hair_belong_to_the_person():
 
 def test_truth_can_be_recomputed(tiny):
     picture = plan(tiny)[3]
-    first, second = truth(tiny, picture), truth(tiny, picture)
-    np.testing.assert_array_equal(first.intensity, second.intensity)
-    np.testing.assert_array_equal(first.votes, second.votes)
+    first, second = (truth(tiny, picture.label, picture.index) for _ in range(2))
+    for one, again in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, again)
+    assert first[0].shape == (6,) and first[1].shape == (22, 2)
 
 
 def test_annotators_err_by_four_percent_of_the_eye_distance():
@@ -133,9 +136,9 @@ def test_faces_are_well_exposed_in_every_skin_tone():
     levels: dict[bool, list[float]] = {True: [], False: []}
     for number in range(40):
         me = person(1, number)
-        view = draw_view(stream(1, "scene", number), 96, me.tone)
+        view = draw_view(stream(1, "scene", number), 96, me.tone, 0.0, KNOBS)
         background = draw_background(stream(1, "degrade", number), view.width, view.height)
-        surface = build_surface(me, np.zeros((22, 2), np.float32), view.attire, view.gaze)
+        surface = build_surface(me, np.zeros((22, 2), np.float32), view.attire, view.gaze, KNOBS)
         points = project(surface, view)
         x, y = np.clip((0.5 * (points[2] + points[3])).round().astype(int), 1, [view.width - 2, view.height - 2])
         levels[me.tone > 3].append(float(render(surface, view, background)[y - 1 : y + 2, x - 1 : x + 2].mean()))
@@ -152,3 +155,29 @@ def test_the_whole_face_is_in_the_picture_and_off_centre(tiny):
         assert (points > 0).all() and (points < [width, height]).all()
         centres.append(points.mean(0) / [width, height])
     assert np.std(centres, axis=0).min() > 0.03
+
+
+def test_difficulty_reaches_the_pixels_and_nothing_of_the_plan(tiny):
+    """A hard picture shows the same person in the same place, spoilt more."""
+    easy, hard = (replace(tiny, difficulty=name) for name in ("easy", "hard"))
+    assert [p.person for p in plan(easy)] == [p.person for p in plan(hard)]
+    for one, other in zip(plan(easy)[:5], plan(hard)[:5], strict=True):
+        assert draw_picture(easy, one)[0] != draw_picture(hard, other)[0]
+
+
+def test_people_differ_in_how_much_a_unit_shows():
+    """`person_gain` 0 leaves the intensities as they are; above it, two people smile differently wide."""
+    smile = np.zeros((22, 2), np.float32)
+    smile[INDEX[12]] = 0.6
+
+    def widths(gain: float) -> list[float]:
+        found = []
+        for number in (11, 12, 13):
+            me, view = still(number)
+            me = replace(me, mouth_width=0.25, asymmetry=np.zeros((8, 2)), rest=np.zeros(6))
+            knobs = replace(KNOBS, person_gain=gain)
+            points = build_surface(me, smile, view.attire, view.gaze, knobs).points
+            found.append(float(points[4, 0] - points[3, 0]))
+        return found
+
+    assert np.ptp(widths(0.0)) < 1e-6 < np.ptp(widths(0.3))

@@ -27,10 +27,13 @@ _STANDS, _PHASES, _RANGE, _ON_KEPT, _ON_DROPPED, _SINGLE = _LEGEND
 _OFFSET = 0.2  # of the rungs' and the techniques' marks from the middle of their column
 
 
-def draw_ladder(path: Path, rows: Sequence[Row], title: str, notes: Sequence[str] = ()) -> None:
+def draw_ladder(
+    path: Path, rows: Sequence[Row], title: str, notes: Sequence[str] = (), ceiling: float | None = None
+) -> None:
     """Draw the rows of the gains table to `path` (PNG).
 
     `title` is the table's headline; `notes` say below the picture what the data are, as a picture travels alone.
+    `ceiling` is the accuracy (fraction) that no predictor can be expected to exceed, where it is known.
     """
     ladder = [row for row in rows if row["view"] == "ladder"]
     phases = [row for row in rows if row["view"] == "phase"]
@@ -41,6 +44,8 @@ def draw_ladder(path: Path, rows: Sequence[Row], title: str, notes: Sequence[str
         for axes in (top, bottom):
             _columns(axes, ladder)
         _accuracy(top, ladder, phases)
+        if ceiling is not None:
+            _ceiling(top, 100 * ceiling)
         _gains(bottom, ladder, alone)
         names = [textwrap.fill(row["title"], 13, break_long_words=False) for row in ladder]
         bottom.set_xticks(range(len(ladder)), names, fontsize=9)
@@ -121,6 +126,20 @@ def _claimed_levels(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) ->
         axes.hlines(claimed, *ends, color=INK, linestyle=(0, (4, 2)), linewidth=1.4, zorder=1, label=label)
         axes.text(ends[0] + 0.06, claimed, f"{claimed:.1f}", va="bottom", fontsize=9.5)
         label = "_"
+
+
+def _ceiling(axes: Axes, level: float) -> None:
+    """Draw the level that no predictor can be expected to exceed, named over the baseline, where nothing else is."""
+    axes.axhline(level, color=GREY, linestyle=(0, (6, 4)), linewidth=0.9, zorder=1)
+    axes.text(
+        0.005,
+        level,
+        f"ceiling {level:.1f}",
+        transform=axes.get_yaxis_transform(),
+        va="bottom",
+        fontsize=9.5,
+        color=GREY,
+    )
 
 
 def _gains(axes: Axes, ladder: Sequence[Row], alone: dict[str, Row]) -> None:
