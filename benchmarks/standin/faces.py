@@ -65,13 +65,16 @@ def labelled(config: StandinConfig) -> list[Planned]:
     return [planned for planned in plan(config) if planned.split != "pool"]
 
 
-def draw(config: StandinConfig, planned: list[Planned], workers: int = 2) -> Faces:
-    """Draw and align faces, on `workers` processes."""
-    jobs = [(config, planned[start : start + _CHUNK]) for start in range(0, len(planned), _CHUNK)]
+def draw(config: StandinConfig, planned: list[Planned], workers: int = 2, intensity: np.ndarray | None = None) -> Faces:
+    """Draw and align faces on `workers` processes; `intensity` `(N, 22, 2)` replaces their own."""
+    if intensity is None:
+        intensity = np.stack([truth(config, one.label, one.index)[1] for one in planned])
+    parts_of = [slice(start, start + _CHUNK) for start in range(0, len(planned), _CHUNK)]
+    jobs = [(config, planned[part], intensity[part]) for part in parts_of]
     with ProcessPoolExecutor(workers, get_context("spawn")) as executor:
         parts = list(executor.map(_draw, jobs))
     files = [data for part in parts for data in part[0]]
-    points, crops, intensity = (np.concatenate([part[k] for part in parts]) for k in (1, 2, 3))
+    points, crops = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
     return Faces(planned, files, points, crops, intensity)
 
 
@@ -83,10 +86,9 @@ def align(data: bytes, points: np.ndarray) -> np.ndarray:
     return warp(picture, similarity(points[None].astype(np.float64), template(SIZE, ZOOM))[0], SIZE)
 
 
-def _draw(job: tuple[StandinConfig, list[Planned]]) -> tuple[list[bytes], np.ndarray, np.ndarray, np.ndarray]:
-    config, planned = job
+def _draw(job: tuple[StandinConfig, list[Planned], np.ndarray]) -> tuple[list[bytes], np.ndarray, np.ndarray]:
+    config, planned, intensity = job
     cv2.setNumThreads(1)
-    drawn = [draw_picture(config, one) for one in planned]
+    drawn = [draw_picture(config, one, shown) for one, shown in zip(planned, intensity, strict=True)]
     crops = [align(data, points) for data, points in drawn]
-    truths = [truth(config, one.label, one.index)[1] for one in planned]
-    return [data for data, _ in drawn], np.stack([points for _, points in drawn]), np.stack(crops), np.stack(truths)
+    return [data for data, _ in drawn], np.stack([points for _, points in drawn]), np.stack(crops)

@@ -16,8 +16,15 @@ LIPS: frozenset[int] = frozenset({22, 23, 24})
 """Units coded per lip ("T24", "B22"): their two intensities are upper and lower lip instead of sides."""
 
 
+SUBTLE: dict[int, float] = {14: 0.6, 18: 0.6, 22: 0.5, 23: 0.6}
+"""Units whose first traces already move the lips: exponent from intensity to movement. With 1, a model could not read
+them off 64 px (area under the curve 0.61 to 0.83)."""
+
+
 class Muscles:
-    """Intensities in [0, 1.4], `(22, 2)`: the viewer's left and right side (upper and lower lip for `LIPS`).
+    """How far each unit moves the face, on the viewer's left and right side (upper and lower lip for `LIPS`).
+
+    Made from intensities `(22, 2)` in [0, 1.4].
 
     Example:
         >>> muscles = Muscles(np.full((22, 2), 0.5, np.float32))
@@ -26,7 +33,7 @@ class Muscles:
     """
 
     def __init__(self, intensity: np.ndarray) -> None:
-        self.intensity = intensity.astype(np.float32)
+        self.intensity = (intensity ** _EXPONENT[:, None]).astype(np.float32)
 
     def __getitem__(self, number: int) -> np.ndarray:
         """Return `(2,)`: the unit on the viewer's left and right; lip units act on both sides alike."""
@@ -37,6 +44,10 @@ class Muscles:
         """Return the mean of both sides (or lips)."""
         return float(self.intensity[INDEX[number]].mean())
 
+    def peak(self, number: int) -> float:
+        """Return the larger of both sides (or lips)."""
+        return float(self.intensity[INDEX[number]].max())
+
     def upper(self, number: int) -> float:
         """Return the upper lip's share of a lip unit."""
         return float(self.intensity[INDEX[number], 0])
@@ -44,3 +55,6 @@ class Muscles:
     def lower(self, number: int) -> float:
         """Return the lower lip's share of a lip unit."""
         return float(self.intensity[INDEX[number], 1])
+
+
+_EXPONENT = np.array([SUBTLE.get(number, 1.0) for number in AUS], np.float32)

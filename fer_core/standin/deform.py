@@ -82,24 +82,24 @@ def _mouth(me: Identity, a: Muscles, jaw: float, rest: np.ndarray, uneven: np.nd
     press_upper, press_lower = a.upper(24), a.lower(24)
     funnel_upper, funnel_lower = a.upper(22), a.lower(22)
     pucker, parted, shrug, dropped = a.mean(18), a.mean(25), a.mean(17), a.mean(16)
-    narrowing = 0.18 * a.mean(23) + 0.06 * a.mean(24) + 0.20 * a.mean(27) + 0.07 * a.mean(26) + 0.04 * shrug
-    narrowing += 0.42 * pucker + 0.22 * a.mean(22)
-    half = 1 + 0.25 * a[12] + 0.20 * a[20] + 0.10 * a[14] + 0.03 * a[15] - narrowing
-    corner = -0.105 * a[12] + 0.085 * a[15] + 0.015 * a[20] - 0.035 * a[14] + 0.016 * rest[0] - me.mouth_curve
+    narrowing = 0.26 * a.peak(23) + 0.06 * a.mean(24) + 0.20 * a.mean(27) + 0.07 * a.mean(26) + 0.04 * shrug
+    narrowing += 0.48 * pucker + 0.48 * a.peak(22)
+    half = 1 + 0.25 * a[12] + 0.20 * a[20] + 0.15 * a[14] + 0.03 * a[15] - narrowing
+    corner = -0.105 * a[12] + 0.085 * a[15] + 0.015 * a[20] - 0.045 * a[14] + 0.016 * rest[0] - me.mouth_curve
     upper_gap = 0.040 * a[10] * (parted + 0.25) + 0.018 * parted + 0.022 * a[12] * parted + 0.012 * a[9] * parted
-    upper_gap = upper_gap + 0.03 * a.mean(27) + 0.012 * a.mean(26) + 0.018 * funnel_upper
+    upper_gap = upper_gap + 0.03 * a.mean(27) + 0.012 * a.mean(26) + 0.045 * funnel_upper
     lower_gap = 0.040 * parted + 0.80 * jaw * (0.25 + 0.75 * min(1.0, parted)) + 0.02 * a[12] * parted
-    lower_gap = lower_gap + 0.035 * a[20] * parted + dropped * (0.015 + 0.045 * min(1.0, parted)) + 0.020 * funnel_lower
+    lower_gap = lower_gap + 0.035 * a[20] * parted + dropped * (0.015 + 0.045 * min(1.0, parted)) + 0.050 * funnel_lower
     thin = -0.18 * a[12] - 0.16 * a[20] - 0.10 * a.mean(27)
-    thin_upper = 1 + thin - 0.50 * tight_upper - 0.62 * press_upper + 0.30 * funnel_upper + 0.15 * pucker
-    thin_lower = 1 + thin - 0.50 * tight_lower - 0.62 * press_lower + 0.45 * funnel_lower + 0.15 * pucker
+    thin_upper = 1 + thin - 0.50 * tight_upper - 0.62 * press_upper + 1.00 * funnel_upper + 0.20 * pucker
+    thin_lower = 1 + thin - 0.50 * tight_lower - 0.62 * press_lower + 1.20 * funnel_lower + 0.20 * pucker
     return {
         "mouth_half": np.maximum(me.mouth_width * half, 0.10) + 0.006 * uneven[5],
         "corner": corner + 0.008 * uneven[6] + 0.22 * jaw,
         "mouth_y": me.mouth_y - 0.028 * shrug - 0.006 * a[10],
         "upper_gap": upper_gap * (1 - 0.6 * press_upper),
         "lower_gap": lower_gap * max(0.0, 1 - 0.6 * shrug) * max(0.0, 1 - 0.75 * press_lower),
-        "upper_lip": me.upper_lip * np.clip(thin_upper, 0.2, 1.5) * (1 - 0.22 * a[10] - 0.15 * a[9]),
-        "lower_lip": me.lower_lip * np.clip(thin_lower, 0.2, 1.6) * (1 + 0.22 * shrug - 0.12 * dropped),
-        "protrusion": 0.06 * pucker + 0.025 * (funnel_upper + funnel_lower),
+        "upper_lip": me.upper_lip * np.clip(thin_upper, 0.2, 1.9) * (1 - 0.22 * a[10] - 0.15 * a[9]),
+        "lower_lip": me.lower_lip * np.clip(thin_lower, 0.2, 2.1) * (1 + 0.22 * shrug - 0.12 * dropped),
+        "protrusion": 0.08 * pucker + 0.05 * (funnel_upper + funnel_lower),
     }

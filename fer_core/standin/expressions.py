@@ -111,7 +111,8 @@ def limit(level: np.ndarray) -> np.ndarray:
     unit[25][:] = np.maximum.reduce([unit[25], 0.8 * unit[26], 0.9 * unit[27]])
     unit[24][:] *= 1 - np.minimum(1.0, 1.2 * unit[25])
     unit[17][:] *= 1 - 0.7 * unit[27]
-    unit[18][:] *= 1 - np.maximum(unit[12], unit[20])
+    for rounded in (18, 22):  # pucker and funnel do not go with a mouth that is pulled wide
+        unit[rounded][:] *= 1 - np.maximum(unit[12], unit[20])
     unit[5][:] *= 1 - unit[43]
     return level
 

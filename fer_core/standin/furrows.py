@@ -77,9 +77,9 @@ def fold_lower(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
     marionette = marionette * smoothstep(-0.02, 0.05, below) * smoothstep(0.17, 0.03, below)
     canvas.groove(w, 0.8 * marionette * (0.12 * me.age + 0.7 * depress))
     pit = blob(w.side, w.y, half + 0.045, end_y, 0.018, 0.042)
-    canvas.groove(w, pit * (1.25 * dimple + 0.25 * smile + 0.25 * depress))
+    canvas.groove(w, pit * (2.3 * dimple + 0.25 * smile + 0.25 * depress))
     bulge = bell(w.side - (half + 0.095), 0.03) * bell(below, 0.07)
-    canvas.groove(w, 0.55 * bulge * dimple)
+    canvas.groove(w, 1.1 * bulge * dimple)
 
     w = window(0.55, 1.35, 0.42)
     shrug = a.mean(17)
@@ -91,16 +91,16 @@ def fold_lower(canvas: Canvas, me: Identity, f: Features, a: Muscles) -> None:
     canvas.groove(w, chin * shrug * (0.55 * np.clip(me.textures.chin[w.at], -1, 1.5) + 0.25))
 
     w = window(0.38, 0.95, 0.40)
-    tight = 0.5 * (a.mean(23) + a.mean(24))
+    tight = 0.5 * (a.peak(23) + a.mean(24))
     middle = float(f.mouth_y.mean())
     rim = bell(np.abs(w.y - middle) - 0.075, 0.022) * smoothstep(0.30, 0.16, w.side)
-    canvas.groove(w, 0.55 * tight * rim)
+    canvas.groove(w, 0.75 * tight * rim)
     pleats = (
         bell(np.remainder(w.side / 0.05, 1) - 0.5, 0.22)
         * bell(np.abs(w.y - middle) - 0.085, 0.035)
         * smoothstep(0.22, 0.12, w.side)
     )
-    canvas.groove(w, pleats * (0.35 * a.mean(23) + 0.45 * a.mean(18)))
+    canvas.groove(w, pleats * (0.60 * a.peak(23) + 0.75 * a.mean(18)))
 
 
 def chin_pad(x: np.ndarray, y: np.ndarray, f: Features) -> np.ndarray:

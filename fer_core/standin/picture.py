@@ -20,21 +20,35 @@ def truth(config: StandinConfig, label: int, index: int) -> tuple[np.ndarray, np
     return drawn.votes[0], drawn.intensity[0]
 
 
-def draw_picture(config: StandinConfig, planned: Planned) -> tuple[bytes, np.ndarray]:
-    """Return the JPEG file of a picture and its five annotated landmarks `(5, 2)` in pixels."""
-    clean, view, points = draw_clean(config, planned)
+def draw_picture(
+    config: StandinConfig, planned: Planned, intensity: np.ndarray | None = None
+) -> tuple[bytes, np.ndarray]:
+    """Return the JPEG file of a picture and its five annotated landmarks `(5, 2)` in pixels; see `draw_clean`."""
+    clean, view, points = draw_clean(config, planned, intensity)
     damage, grain = stream(config.seed, "degrade", planned.index), stream(config.seed, "grain", planned.index)
     spoilt = degrade(clean, damage, grain, view.centre, view.unit, config.knobs)
     return spoilt, annotate(points, stream(config.seed, "annotate", planned.index))
 
 
-def draw_clean(config: StandinConfig, planned: Planned) -> tuple[np.ndarray, View, np.ndarray]:
-    """Return a picture before anything spoils it, `(height, width, 3)` sRGB in 0..1, its view, its true landmarks."""
+def draw_clean(
+    config: StandinConfig, planned: Planned, intensity: np.ndarray | None = None
+) -> tuple[np.ndarray, View, np.ndarray]:
+    """Return a picture before anything spoils it, its view and its true landmarks.
+
+    Args:
+        config: of the set.
+        planned: the picture.
+        intensity: `(22, 2)` to show instead of the picture's own.
+
+    Returns:
+        `(height, width, 3)` sRGB in 0..1, the view, and `(5, 2)` pixels.
+    """
     me = person(config.seed, planned.person)
     rng = stream(config.seed, "scene", planned.index)
     view = draw_view(rng, config.scene, me.tone, planned.yaw, config.knobs)
     background = draw_background(rng, view.width, view.height)
-    _, intensity = truth(config, planned.label, planned.index)
+    if intensity is None:
+        _, intensity = truth(config, planned.label, planned.index)
     surface = build_surface(me, intensity, view.attire, view.gaze, config.knobs)
     return render(surface, view, background), view, project(surface, view)
 
