@@ -81,7 +81,7 @@ def _parts(config: StandinConfig) -> dict[str, Callable[[], Any]]:
 
         return part.alignment(faces())
 
-    functions = (frequencies, shortcuts, ceiling, baseline, difficulties, reader, detection, alignment)
+    functions = (frequencies, ceiling, reader, baseline, detection, alignment, shortcuts, difficulties)
     return {function.__name__: function for function in functions}
 
 

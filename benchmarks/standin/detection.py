@@ -25,7 +25,7 @@ NEAR = 0.5
 
 def detection(faces: Faces, config: StandinConfig) -> dict:
     """Find every labelled face with MTCNN; share found in all and in every bin, error of the points."""
-    error = _errors(faces, detected(faces))
+    error = point_errors(faces, detected(faces))
     found = error < NEAR
     bins = faces.bins(config)
     return {
@@ -52,7 +52,7 @@ def alignment(faces: Faces) -> dict:
     test = np.flatnonzero(faces.splits == "test")
     chosen = faces.take(np.concatenate([test, np.flatnonzero(faces.splits == "validation")])[:COMPARED])
     points = detected(chosen)
-    missed = _errors(chosen, points) >= NEAR
+    missed = point_errors(chosen, points) >= NEAR
     crops = [_align(data, points[k]) if not missed[k] else chosen.crops[k] for k, data in enumerate(chosen.files)]
     guesses = {"landmarks": chosen.crops, "mtcnn": np.stack(crops)}
     guess = {name: predict(model, face_set(c, chosen.labels))[0].argmax(1).numpy() for name, c in guesses.items()}
@@ -84,7 +84,7 @@ def detected(faces: Faces) -> np.ndarray:
     return points
 
 
-def _errors(faces: Faces, points: np.ndarray) -> np.ndarray:
+def point_errors(faces: Faces, points: np.ndarray) -> np.ndarray:
     """Mean distance from the annotated points in eye distances, `(N,)`; infinite where nothing was found."""
     eyes = np.linalg.norm(faces.points[:, 1] - faces.points[:, 0], axis=1)
     mouth = np.linalg.norm(faces.points[:, :2].mean(axis=1) - faces.points[:, 3:].mean(axis=1), axis=1)

@@ -50,11 +50,11 @@ class Knobs:
 
 # fmt: off
 _TABLE = {  # easy, standard, hard
-    "vote_concentration": (20.0, 14.0, 10.0),
-    "weakest":            (0.75, 0.70, 0.60),
-    "unit_spread":        (0.20, 0.24, 0.28),
-    "unit_lost":          (0.06, 0.08, 0.12),
-    "stray_unit":         (0.02, 0.03, 0.05),
+    "vote_concentration": (20.0, 13.0, 10.0),
+    "weakest":            (0.75, 0.66, 0.55),
+    "unit_spread":        (0.20, 0.27, 0.34),
+    "unit_lost":          (0.06, 0.10, 0.16),
+    "stray_unit":         (0.02, 0.04, 0.07),
     "side_spread":        (0.06, 0.08, 0.10),
     "unilateral":         (0.02, 0.04, 0.06),
     "person_gain":        (0.12, 0.15, 0.18),
