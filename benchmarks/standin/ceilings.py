@@ -8,7 +8,7 @@ from fer_core.standin.coder import code
 from fer_core.standin.config import StandinConfig
 from fer_core.standin.expressions import draw_expressions
 
-DRAWS = (20_000, 50_000, 100_000, 200_000)
+DRAWS = (25_000, 100_000)
 
 
 def ceilings(faces: Faces, config: StandinConfig) -> dict:
