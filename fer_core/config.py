@@ -5,22 +5,10 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from fer_core.choices import Choices, check_choices
 from fer_core.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SslConfig:
-    """Self-supervised pretraining; `epochs: None` takes the profile's."""
-
-    method: str
-    epochs: int | None
-    lr: float
-    batch_size: int
-    momentum: float
-    projection: int
-    hidden: int
 
 
 @dataclass(frozen=True)
@@ -51,38 +39,12 @@ class TtaConfig:
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The recipe as written at the top level of params.yaml; None means "what the profile says"."""
-
-    backbone: str
-    init: str
-    weights: str | None
-    attention: str
-    au_weight: float
-    loss: str
-    focal_gamma: float
-    cb_beta: float
-    label_smoothing: float
-    sampler: str
-    augment: str
-    mix: str
-    mix_alpha: float
-    epochs: int | None
-    batch_size: int | None
-    lr: float | None
-    weight_decay: float | None
-    warmup_epochs: int | None
-    precision: str
-    ssl: SslConfig
-
-
-@dataclass(frozen=True)
 class TechniqueConfig:
     """A row of the roadmap: the keys that it sets, and the gain in points claimed for it."""
 
     title: str
     source: str
-    phase: int | None
+    phase: int | str | None
     claimed: list[float] | None = None
     set: dict[str, Any] = field(default_factory=dict)
     kind: str = "recipe"
@@ -150,6 +112,7 @@ class Params:
     limit: int | None
     profile: str
     seed: int
+    au_labels: str
     choices: Choices
     standin: dict[str, Any]
     align: dict[str, Any]
@@ -168,6 +131,7 @@ class Params:
         return self.profiles[self.profile]
 
 
+AU_LABELS = ("annotated", "prototypes")
 CHOICE_KEYS = tuple(item.name for item in fields(Choices))
 
 
@@ -186,6 +150,8 @@ def load_params(params: Mapping[str, Any]) -> Params:
     loaded = build(Params, grouped, "")
     if loaded.profile not in loaded.profiles:
         raise unknown_name("profile", loaded.profile, loaded.profiles)
+    if loaded.au_labels not in AU_LABELS:
+        raise unknown_name("au_labels", loaded.au_labels, AU_LABELS)
     _check_ranges(loaded)
     return loaded
 
@@ -215,10 +181,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return build(hint, value, where)  # type: ignore[arg-type]
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        options = get_args(hint)
-        if value is None and type(None) in options:
-            return None
-        return _convert(next(option for option in options if option is not type(None)), value, where)
+        return _convert_union(get_args(hint), value, where)
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"Expected `{where}` to be a mapping; got {value!r}.")
@@ -237,11 +200,30 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
+def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    kinds = [option for option in options if option is not type(None)]
+    for kind in kinds[:-1]:
+        try:
+            return _convert(kind, value, where)
+        except ConfigError:
+            continue
+    try:
+        return _convert(kinds[-1], value, where)
+    except ConfigError:
+        if len(kinds) == 1:
+            raise
+        names = " or ".join(_type_name(kind) for kind in kinds)
+        raise ConfigError(f"Expected `{where}` to be {names}; got {value!r}.") from None
+
+
 def _type_name(hint: type) -> str:
     return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, hint.__name__)
 
 
 def _check_ranges(params: Params) -> None:
+    check_choices(params.choices)
     choices, profile = params.choices, params.active_profile
     positive = {
         "limit": params.limit,
@@ -262,10 +244,6 @@ def _check_ranges(params: Params) -> None:
         if value is not None and value <= 0:
             raise ConfigError(f"Expected `{key}` to be above 0; got {value}.")
     unit = {
-        "au_weight": (choices.au_weight, 0, float("inf")),
-        "focal_gamma": (choices.focal_gamma, 0, float("inf")),
-        "label_smoothing": (choices.label_smoothing, 0, 0.999),
-        "cb_beta": (choices.cb_beta, 0, 0.9999999),
         "ssl.momentum": (choices.ssl.momentum, 0, 1),
         "tta.views": (params.tta.views, 5, 10),
         "stack.folds": (params.stack.folds, 2, 20),

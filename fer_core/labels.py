@@ -6,7 +6,9 @@ FERPlus: Barsoum et al., "Training Deep Networks for Facial Expression Recogniti
 Distribution", ICMI 2016.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fer_core.errors import unknown_name
 
@@ -67,6 +69,13 @@ FERPLUS = LabelSet(
     ),
 )
 
+
+def from_card(card: Mapping[str, Any]) -> LabelSet:
+    """Return the labels that a data set's card names."""
+    votes = card["vote_names"]
+    return LabelSet(tuple(card["classes"]), None if votes is None else tuple(votes))
+
+
 LABELS = {"standin": RAFCE, "rafce": RAFCE, "fer2013": FER2013, "ferplus": FERPLUS}
 
 
@@ -96,3 +105,38 @@ def basic_emotions(name: str) -> tuple[str, ...]:
     if len(words) == 1:
         return (name,)
     return tuple(_BASIC_OF_WORD[word] for word in words)
+
+
+def compound_pair(name: str, columns: Sequence[str] = BASIC_EMOTIONS) -> tuple[int, int] | None:
+    """Return the two of `columns` that a class is the compound of, or None where it is no such pair.
+
+    Example:
+        >>> compound_pair("sadly angry"), compound_pair("happiness"), compound_pair("very happy")
+        ((4, 5), None, None)
+    """
+    found = [_BASIC_OF_WORD.get(word, "") for word in name.split()]
+    if len(found) != 2 or found[0] == found[1] or not set(found) <= set(columns):
+        return None
+    return columns.index(found[0]), columns.index(found[1])
+
+
+def why_not(target: str, card: Mapping[str, Any]) -> str | None:
+    """Say why a data set does not allow a target (hard, votes or compound), or None where it does.
+
+    Args:
+        target: a value of the key `target`.
+        card: with `votes` (are there any), `vote_names` (a list or None) and `classes`.
+
+    Example:
+        >>> why_not("votes", {"votes": False, "vote_names": None, "classes": ["anger"]})
+        'no votes'
+    """
+    classes, columns = card["classes"], card["vote_names"] or BASIC_EMOTIONS
+    are_pairs = all(compound_pair(name, columns) for name in classes)
+    if target == "compound" and not are_pairs:
+        return "its classes are not pairs of basic emotions"
+    if target == "votes" and not card["votes"]:
+        return "no votes"
+    if target == "votes" and not (set(classes) <= set(columns) or are_pairs):
+        return "its votes are on other emotions than its classes"
+    return None

@@ -2,9 +2,10 @@
 
 A manifest is a pandas table with one row per picture, key `sample_id`, stored as Parquet. It grows by columns:
 ingest writes what was published, align where the crop stands, join_aus one column per Action Unit. Where a set has
-attributes of its faces (skin, age, glasses ...), ingest adds one column `attr_<name>` for each. A row is
-never removed after ingest: a picture that cannot be used keeps a `drop_reason`. The test split's emotion, votes
-and AUs are null here; they stand in files of their own that only evaluation reads.
+attributes of its faces (skin, age, glasses ...), ingest adds one column `attr_<name>` for each; where it says how
+strong its AUs are, join_aus adds `AU12_intensity` beside `AU12`. A row is never removed after ingest: a picture that
+cannot be used keeps a `drop_reason`. The test split's emotion, votes, AUs and their intensities are null here; they
+stand in files of their own that only evaluation reads.
 """
 
 import re
@@ -22,6 +23,9 @@ from fer_core.files import replacing
 SPLITS = ("train", "validation", "test", "pool")
 STAGES = ("ingest", "align", "join_aus")
 AU_COLUMN = re.compile(r"AU\d+")
+INTENSITY = "_intensity"  # ends the column of an AU's intensity
+INTENSITY_COLUMN = re.compile(rf"AU\d+{INTENSITY}")
+STRONGEST = 5  # FACS' E; A is 1, absent 0
 ATTRIBUTE = "attr_"  # begins the column of an attribute
 ATTRIBUTE_COLUMN = re.compile(rf"{ATTRIBUTE}[a-z0-9_]+")
 
@@ -43,7 +47,9 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
         "aligned_landmarks": pa.list_(pa.float32()),  # x0, y0 .. x4, y4 in pixels of the crop
         "detection_score": pa.float32(),  # 0 to 1; null where no detector ran or it found nothing
     },
-    "join_aus": {},  # AU1, AU2 ...: float32, 1 present, 0 absent, null not annotated
+    # AU1, AU2 ...: float32, 1 present, 0 absent, null not annotated.
+    # AU1_intensity ...: float32, FACS' A to E are 1 to 5, 0 absent, null not known.
+    "join_aus": {},
 }
 _NEVER_NULL = ("sample_id", "source", "picture", "split")
 
@@ -56,6 +62,16 @@ def au_names(table: pd.DataFrame) -> list[str]:
         ['AU1', 'AU12']
     """
     return [str(column) for column in table.columns if AU_COLUMN.fullmatch(str(column))]
+
+
+def intensity_names(table: pd.DataFrame) -> list[str]:
+    """Return the names of the columns of AU intensities, in their order; `AU12_intensity` goes with `AU12`.
+
+    Example:
+        >>> intensity_names(pd.DataFrame(columns=["AU1", "AU12", "AU12_intensity"]))
+        ['AU12_intensity']
+    """
+    return [str(column) for column in table.columns if INTENSITY_COLUMN.fullmatch(str(column))]
 
 
 def attribute_names(table: pd.DataFrame) -> list[str]:
@@ -88,7 +104,7 @@ def arrow_schema(table: pd.DataFrame, stage: str) -> pa.Schema:
     """Return the Arrow schema of the manifest that `stage` writes; attributes and AUs are taken from the table."""
     fields = dict(_columns(stage)) | dict.fromkeys(attribute_names(table), pa.string())
     if stage == "join_aus":
-        fields |= dict.fromkeys(au_names(table), pa.float32())
+        fields |= dict.fromkeys([*au_names(table), *intensity_names(table)], pa.float32())
     return pa.schema(list(fields.items()))
 
 
@@ -113,12 +129,16 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
     missing = [name for name in expected if name not in table.columns]
     if missing:
         raise DataError(f"The manifest of {stage} lacks the column `{missing[0]}`.")
-    aus, attributes = au_names(table) if stage == "join_aus" else [], attribute_names(table)
-    extra = [str(name) for name in table.columns if name not in [*expected, *attributes, *aus]]
+    aus, intensities = (au_names(table), intensity_names(table)) if stage == "join_aus" else ([], [])
+    attributes = attribute_names(table)
+    extra = [str(name) for name in table.columns if name not in [*expected, *attributes, *aus, *intensities]]
     if extra and extra[0].startswith(ATTRIBUTE):
         raise DataError(f"Expected an attribute's column to be {ATTRIBUTE} and a-z, 0-9 or _; got `{extra[0]}`.")
     if extra:
         raise DataError(f"The manifest of {stage} has the column `{extra[0]}`, which no stage so far owns.")
+    alone = [name for name in intensities if name.removesuffix(INTENSITY) not in aus]
+    if alone:
+        raise DataError(f"The manifest has the column `{alone[0]}`, but no `{alone[0].removesuffix(INTENSITY)}`.")
 
     for name in _NEVER_NULL:
         _refuse(table, name, table[name].isna(), "must not be null")
@@ -127,7 +147,7 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
     _refuse(table, "split", ~known, f"must be one of {', '.join(SPLITS)}")
 
     hidden = table["split"].isin(("test", "pool"))
-    for name in ("emotion", "votes", *aus):
+    for name in ("emotion", "votes", *aus, *intensities):
         _refuse(table, name, hidden & table[name].notna(), "must be null in rows of test and pool")
     emotion = pd.to_numeric(table["emotion"], errors="coerce").astype("Float64")
     top = np.inf if classes is None else classes
@@ -147,9 +167,9 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
         text = table[name].map(lambda value: isinstance(value, str) and value != "")
         _refuse(table, name, table[name].notna() & ~text.astype(bool), "must be text that is not empty, or null")
     for name in aus:
-        value = table[name].to_numpy(np.float32, na_value=np.nan)
-        wrong = pd.Series(~np.isnan(value) & ~((value >= 0) & (value <= 1)), index=table.index)
-        _refuse(table, name, wrong, "must be between 0 and 1, or null where not annotated")
+        _check_range(table, name, 1, "null where not annotated")
+    for name in intensities:
+        _check_range(table, name, STRONGEST, "null where not known")
     return table
 
 
@@ -205,6 +225,12 @@ def _refuse(table: pd.DataFrame, column: str, wrong: pd.Series, rule: str) -> No
         sample, value = table["sample_id"].iloc[row], table[column].iloc[row]
         more = f" ({int(wrong.sum())} rows)" if wrong.sum() > 1 else ""
         raise DataError(f"Manifest row {row} (sample {sample}): `{column}` {rule}; got {value!r}{more}.")
+
+
+def _check_range(table: pd.DataFrame, column: str, top: int, null: str) -> None:
+    value = table[column].to_numpy(np.float32, na_value=np.nan)
+    wrong = pd.Series(~np.isnan(value) & ~((value >= 0) & (value <= top)), index=table.index)
+    _refuse(table, column, wrong, f"must be between 0 and {top}, or {null}")
 
 
 def _check_lists(table: pd.DataFrame, column: str, width: int | None) -> None:

@@ -1,53 +1,64 @@
 """A run's recipe: the flat choices of params.yaml, completed by the profile, with every name checked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from fer_core.config import Choices, ModelConfig, ProfileConfig, SslConfig, build
-from fer_core.errors import ConfigError, unknown_name
+from fer_core.choices import Choices, SslConfig, Technique, check_choices
+from fer_core.config import ModelConfig, ProfileConfig, build
+from fer_core.errors import ConfigError
+from fer_core.labels import why_not
 
-# Names only, so that checking a recipe does not import torch; tests compare them with the registries.
-NAMES = {
-    "init": ("scratch", "imagenet", "identity", "face"),
-    "attention": ("none", "cbam"),
-    "loss": ("ce", "focal", "cb"),
-    "sampler": ("none", "weighted"),
-    "augment": ("none", "generic", "face_aware"),
-    "mix": ("none", "mixup"),
-    "precision": ("auto", "fp32", "bf16"),
-}
-SSL_METHODS = ("none", "byol")
 _FROM_PROFILE = ("epochs", "batch_size", "lr", "weight_decay", "warmup_epochs")
+
+# When a key does something. Where it does not, it is set to `_IDLE` or 0, so that changing it changes no run.
+_USED: dict[str, Callable[[Technique], bool]] = {
+    "head_scale": lambda c: c.head == "cosine",
+    "au_loss": lambda c: c.has_au_head,
+    "au_head": lambda c: c.has_au_head,
+    "au_intensity": lambda c: c.has_au_head,
+    "asl_gamma_pos": lambda c: c.has_au_head and c.au_loss == "asymmetric",
+    "asl_gamma_neg": lambda c: c.has_au_head and c.au_loss == "asymmetric",
+    "asl_clip": lambda c: c.has_au_head and c.au_loss == "asymmetric",
+    "focal_gamma": lambda c: c.loss in ("focal", "cb_focal"),
+    "cb_beta": lambda c: c.has_class_weights,
+    "ldam_margin": lambda c: c.loss == "ldam",
+    "logit_tau": lambda c: c.loss == "logit_adjusted",
+    "curriculum_start": lambda c: c.sampler == "curriculum",
+    "curriculum_end": lambda c: c.sampler == "curriculum",
+    "few_shot_weight": lambda c: c.few_shot_below > 0,
+    "meta_per_class": lambda c: c.meta == "meta_weight",
+    "meta_lr": lambda c: c.meta == "meta_weight",
+    "meta_step": lambda c: c.meta == "meta_weight",
+    "meta_scope": lambda c: c.meta == "meta_weight",
+    "maml_lr": lambda c: c.meta == "maml",
+    "maml_steps": lambda c: c.meta == "maml",
+    "maml_weight": lambda c: c.meta == "maml",
+    "episode_ways": lambda c: c.has_episodes,
+    "episode_shots": lambda c: c.has_episodes,
+    "episode_queries": lambda c: c.has_episodes,
+    "mix_alpha": lambda c: c.mix != "none",
+}
+_IDLE: dict[str, Any] = {
+    "au_loss": "bce",
+    "au_head": "linear",
+    "meta_scope": "head",
+    **dict.fromkeys(("meta_per_class", "maml_steps", "episode_ways", "episode_shots", "episode_queries"), 0),
+}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Technique):
     """Everything that decides a training run's result, given its data, code and initial weights."""
 
-    backbone: str
     timm: str
     model_args: dict[str, Any]
     size: int
-    init: str
-    weights: str | None
-    attention: str
-    au_weight: float
-    loss: str
-    focal_gamma: float
-    cb_beta: float
-    label_smoothing: float
-    sampler: str
-    augment: str
-    mix: str
-    mix_alpha: float
     epochs: int
     batch_size: int
     lr: float
     weight_decay: float
     warmup_epochs: int
-    precision: str
-    ssl: SslConfig
     seed: int
 
     @property
@@ -92,20 +103,8 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
         ConfigError: a key or a name is unknown, or choices contradict each other.
     """
     typed = build(Choices, choices, "")
-    for key, names in NAMES.items():
-        if getattr(typed, key) not in names:
-            raise unknown_name(key, getattr(typed, key), names)
-    if typed.ssl.method not in SSL_METHODS:
-        raise unknown_name("ssl.method", typed.ssl.method, SSL_METHODS)
-    if (typed.init == "face") != (typed.weights is not None):
-        raise ConfigError(
-            f"Expected `weights` to name a file exactly when `init` is face; got init {typed.init!r} "
-            f"and weights {typed.weights!r}."
-        )
-    if typed.ssl.method != "none" and typed.init in ("imagenet", "face"):
-        raise ConfigError(
-            f"`init: {typed.init}` and `ssl.method: {typed.ssl.method}` both give first weights: choose one."
-        )
+    check_choices(typed)
+    _refuse_contradictions(typed)
     model = profile.models.get(typed.backbone, ModelConfig(timm=typed.backbone))
     sizes = {}
     for key in _FROM_PROFILE:
@@ -115,19 +114,34 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
     if ssl.method == "none":
         ssl = SslConfig("none", epochs=0, lr=0.0, batch_size=0, momentum=0.0, projection=0, hidden=0)
     given = {key: getattr(typed, key) for key in asdict(typed) if key not in (*_FROM_PROFILE, "ssl")}
-    for key, used in {
-        "focal_gamma": typed.loss == "focal",
-        "cb_beta": typed.loss == "cb",
-        "mix_alpha": typed.mix != "none",
-    }.items():
-        given[key] = given[key] if used else 0.0
+    for key in (key for key, used in _USED.items() if not used(typed)):
+        given[key] = _IDLE.get(key, 0.0)
     return Recipe(**given, **sizes, ssl=ssl, timm=model.timm, model_args=model.args, size=profile.size, seed=seed)
+
+
+def _refuse_contradictions(typed: Choices) -> None:
+    if (typed.init == "face") != (typed.weights is not None):
+        raise ConfigError(
+            f"Expected `weights` to name a file exactly when `init` is face; got init {typed.init!r} "
+            f"and weights {typed.weights!r}."
+        )
+    if typed.ssl.method != "none" and typed.init in ("imagenet", "face"):
+        raise ConfigError(
+            f"`init: {typed.init}` and `ssl.method: {typed.ssl.method}` both give first weights: choose one."
+        )
+    if typed.head == "prototype" and typed.meta != "none":
+        raise ConfigError(
+            f"`head: prototype` has no weights that `meta: {typed.meta}` could learn through: take head linear or "
+            "cosine."
+        )
+    if typed.head == "prototype" and typed.target == "compound":
+        raise ConfigError("`head: prototype` needs one class a face, `target: compound` mixes two: choose one.")
 
 
 def missing_for(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
     """Return what the data set lacks for this recipe ("no AU labels"), or None when it has everything."""
-    if recipe.au_weight > 0 and not card["aus"]:
+    if recipe.has_au_head and not card["aus"]:
         return "no AU labels"
     if recipe.init == "identity" and not card["identities"]:
         return "no identities"
-    return None
+    return why_not(recipe.target, card)

@@ -31,6 +31,7 @@ _SHORT = {  # verdict -> what fits into 100 columns, style
     gains.BELOW: ("below the claim", "yellow"),
     gains.COMPATIBLE: ("fits the claim", "bold blue"),
     gains.ABOVE: ("above the claim", "bold blue"),
+    gains.HELPS: ("above 0", "bold blue"),
 }
 
 

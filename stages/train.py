@@ -86,6 +86,7 @@ def _train(
     from fer_core.evaluation.metrics import au_scores, scores
     from fer_core.evaluation.validation import prediction_table
     from fer_core.files import write_parquet
+    from fer_core.labels import from_card
     from fer_core.recipe import Recipe
     from fer_core.training.faces import load_faces
     from fer_core.training.loop import converged, train
@@ -97,7 +98,7 @@ def _train(
     names = read_json(joined / "aus.json")["names"]
     sets = {split: load_faces(manifest, faces, [split], names) for split in ("train", "validation", "test")}
     classes = len(card["classes"])
-    trained = train(typed, sets, classes, initial, slot.work, f"train {run}")
+    trained = train(typed, sets, from_card(card), initial, slot.work, f"train {run}")
     model = trained.model.float()
     device = next(model.parameters()).device
     with slot.finishing() as folder:

@@ -78,6 +78,7 @@ def _evaluate(
     from fer_core.ensemble.vote import vote
     from fer_core.evaluation.validation import prediction_table
     from fer_core.files import write_parquet
+    from fer_core.labels import from_card
     from fer_core.recipe import Recipe
     from fer_core.training.faces import load_faces
     from fer_core.training.runs import load_run, predict_with_views
@@ -93,7 +94,7 @@ def _evaluate(
     for member in members:
         recipe = Recipe.from_dict(read_yaml(DATA / member / "recipe.yaml"))
         channels = sets["validation"].pixels.shape[3]
-        model = load_run(recipe, DATA / member / "weights.safetensors", channels, len(card["classes"]), len(au_names))
+        model = load_run(recipe, DATA / member / "weights.safetensors", channels, from_card(card), len(au_names))
         for split, face_set in sets.items():
             logs[split].append(predict_with_views(model, face_set, names))
     seconds = time.perf_counter() - start

@@ -9,6 +9,7 @@ from fer_core.manifest import (
     attribute_names,
     au_names,
     empty_columns,
+    intensity_names,
     labelled,
     read_manifest,
     stack_lists,
@@ -38,6 +39,7 @@ def manifest(stage: str = "ingest") -> pd.DataFrame:
     if stage == "join_aus":
         table["AU1"] = np.array([1, 0, np.nan, np.nan], np.float32)
         table["AU12"] = np.array([np.nan, 1, np.nan, np.nan], np.float32)
+        table["AU12_intensity"] = np.array([np.nan, 2.5, np.nan, np.nan], np.float32)
     return table
 
 
@@ -54,7 +56,8 @@ def test_what_is_written_comes_back(tmp_path: Path, stage: str) -> None:
         np.testing.assert_array_equal(np.array(values), np.array(expected))
     if stage == "join_aus":
         assert au_names(back) == ["AU1", "AU12"]
-        assert back["AU1"].dtype == np.float32
+        assert intensity_names(back) == ["AU12_intensity"]
+        assert back["AU1"].dtype == back["AU12_intensity"].dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,10 @@ def test_what_is_written_comes_back(tmp_path: Path, stage: str) -> None:
         ("align", 2, "detection_score", 1.5, "row 2 .*`detection_score` must be between 0 and 1, or null"),
         ("join_aus", 0, "AU1", 5.0, "row 0 .*`AU1` must be between 0 and 1"),
         ("join_aus", 2, "AU1", 1.0, "row 2 .*`AU1` must be null in rows of test"),
+        ("join_aus", 0, "AU12_intensity", 5.5, "row 0 .*`AU12_intensity` must be between 0 and 5, or null"),
+        ("join_aus", 1, "AU12_intensity", -1.0, "row 1 .*`AU12_intensity` must be between 0 and 5, or null"),
+        ("join_aus", 2, "AU12_intensity", 3.0, "row 2 .*`AU12_intensity` must be null in rows of test"),
+        ("join_aus", 3, "AU12_intensity", 0.0, "row 3 .*`AU12_intensity` must be null in rows of test and pool"),
     ],
 )
 def test_a_broken_rule_names_row_and_column(stage: str, row: int, column: str, value: object, message: str) -> None:
@@ -117,6 +124,10 @@ def test_missing_and_foreign_columns_are_refused() -> None:
         validate(manifest().drop(columns="votes"), "ingest")
     with pytest.raises(DataError, match="has the column `AU1`"):
         validate(manifest("join_aus"), "align")
+    with pytest.raises(DataError, match="has the column `AU12_intensity`, which no stage so far owns"):
+        validate(manifest("join_aus").drop(columns=["AU1", "AU12"]), "align")
+    with pytest.raises(DataError, match="has the column `AU12_intensity`, but no `AU12`"):
+        validate(manifest("join_aus").drop(columns="AU12"), "join_aus")
 
 
 def test_nothing_is_left_of_a_refused_manifest(tmp_path: Path) -> None:

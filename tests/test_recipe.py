@@ -7,12 +7,20 @@ from typing import Any
 import pytest
 import yaml
 
+from fer_core.choices import NAMES, SSL_METHODS
 from fer_core.config import ModelConfig, Params, load_params
 from fer_core.errors import ConfigError
-from fer_core.recipe import NAMES, SSL_METHODS, Recipe, merged, missing_for, resolve
+from fer_core.recipe import Recipe, merged, missing_for, resolve
 
 PARAMS = load_params(yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")))
-CARD = {"aus": True, "identities": True, "clips": False}
+CARD = {
+    "aus": True,
+    "identities": True,
+    "clips": False,
+    "votes": True,
+    "vote_names": ["sadness", "anger", "fear"],
+    "classes": ["sadly angry", "sadly fearful"],
+}
 
 
 def recipe(params: Params = PARAMS, **changes: Any) -> Recipe:
@@ -23,11 +31,28 @@ def test_names_are_those_of_the_registries() -> None:
     from fer_core.augment import AUGMENTS
     from fer_core.augment.mixing import MIXES
     from fer_core.losses import LOSSES
-    from fer_core.models import ATTENTIONS
+    from fer_core.losses.au import AU_LOSSES
+    from fer_core.meta import METAS
+    from fer_core.models import ATTENTIONS, AU_HEADS, HEADS
     from fer_core.pretraining import SELF_SUPERVISED
     from fer_core.sampling import SAMPLERS
+    from fer_core.targets import TARGETS
+    from fer_core.training.optim import OPTIMIZERS, SCHEDULES
 
-    registries = {"loss": LOSSES, "sampler": SAMPLERS, "augment": AUGMENTS, "mix": MIXES, "attention": ATTENTIONS}
+    registries: dict[str, Any] = {
+        "loss": LOSSES,
+        "au_loss": AU_LOSSES,
+        "head": HEADS,
+        "au_head": AU_HEADS,
+        "target": TARGETS,
+        "meta": METAS,
+        "sampler": SAMPLERS,
+        "augment": AUGMENTS,
+        "mix": MIXES,
+        "attention": ATTENTIONS,
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+    }
     for key, registry in registries.items():
         assert set(NAMES[key]) == set(registry), key
     assert set(SSL_METHODS) == {"none", *SELF_SUPERVISED}
@@ -96,6 +121,17 @@ def test_any_timm_name_is_a_backbone() -> None:
         ({"cb_beta": 0.5}, {"loss": "cb"}),
         ({"focal_gamma": 5.0}, {"loss": "focal"}),
         ({"mix_alpha": 0.9}, {"mix": "mixup"}),
+        ({"cb_beta": 0.5}, {"drw": 0.8}),
+        ({"focal_gamma": 5.0}, {"loss": "cb_focal"}),
+        ({"head_scale": 5.0}, {"head": "cosine"}),
+        ({"ldam_margin": 0.1}, {"loss": "ldam"}),
+        ({"logit_tau": 0.1}, {"loss": "logit_adjusted"}),
+        ({"au_loss": "asymmetric", "au_head": "mlp", "au_intensity": 1.0}, {"au_weight": "uncertainty"}),
+        ({"asl_clip": 0.1, "asl_gamma_neg": 1.0}, {"au_weight": 0.5, "au_loss": "asymmetric"}),
+        ({"curriculum_start": 0.9, "curriculum_end": 0.9}, {"sampler": "curriculum"}),
+        ({"few_shot_weight": 0.1, "episode_ways": 3}, {"few_shot_below": 50}),
+        ({"meta_lr": 0.1, "meta_step": 1.0, "meta_per_class": 2, "meta_scope": "all"}, {"meta": "meta_weight"}),
+        ({"maml_lr": 0.1, "maml_steps": 2, "maml_weight": 1.0, "episode_shots": 1}, {"meta": "maml"}),
         ({"ssl": {"lr": 0.7, "hidden": 3, "epochs": 9, "momentum": 0.1}}, {"ssl": {"method": "byol"}}),
     ],
 )
@@ -138,3 +174,14 @@ def test_what_the_data_lack_is_said() -> None:
     assert missing_for(recipe(au_weight=0.5), CARD | {"aus": False}) == "no AU labels"
     assert missing_for(recipe(init="identity"), CARD | {"identities": False}) == "no identities"
     assert missing_for(recipe(), CARD | {"aus": False, "identities": False}) is None
+    assert missing_for(recipe(au_weight="uncertainty"), CARD | {"aus": False}) == "no AU labels"
+    assert missing_for(recipe(target="votes"), CARD | {"votes": False}) == "no votes"
+    basic = CARD | {"classes": ["anger", "fear"]}
+    assert missing_for(recipe(target="compound"), basic) == "its classes are not pairs of basic emotions"
+    assert missing_for(recipe(target="compound"), CARD | {"votes": False, "vote_names": None}) is None
+
+
+def test_a_prototype_head_is_refused_where_it_cannot_learn() -> None:
+    for changes in ({"meta": "meta_weight"}, {"meta": "maml"}, {"target": "compound"}):
+        with pytest.raises(ConfigError, match="`head: prototype`"):
+            recipe(head="prototype", **changes)

@@ -9,16 +9,27 @@ from typing import Any
 import pytest
 import yaml
 
+from fer_core import labels
 from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError
+from fer_core.labels import BASIC_EMOTIONS, RAFCE
 from fer_core.recipe import Recipe, merged
 from fer_core.roadmap import make_road, plans_from, pretraining_plan
 
 RAW: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 # only the wiring is at stake here, so the plan of the full road under a profile that leaves nothing out
 RAW["profile"] = "demo"
-STANDIN = {"aus": True, "identities": True, "clips": False, "notes": ["generated faces, not people"]}
-FER2013 = {"aus": False, "identities": False, "clips": False, "notes": []}
+STANDIN = {
+    "aus": True,
+    "identities": True,
+    "clips": False,
+    "votes": True,
+    "vote_names": list(BASIC_EMOTIONS),
+    "classes": list(RAFCE.classes),
+    "notes": ["generated faces, not people"],
+}
+LACKING: dict[str, Any] = {"aus": False, "identities": False, "clips": False, "votes": False, "vote_names": None}
+FER2013 = {**LACKING, "classes": list(labels.FER2013.classes), "notes": []}
 TECHNIQUES = [
     "au_multitask",
     "attention",
@@ -26,9 +37,15 @@ TECHNIQUES = [
     "vit",
     "augmentation",
     "imbalance",
+    "few_shot",
+    "votes",
+    "optimisation",
     "ensemble",
     "tta",
     "self_supervised",
+    "meta_learning",
+    "curriculum",
+    "compound",
     "temporal",
 ]
 Plans = dict[str, dict[str, Any]]
@@ -94,6 +111,12 @@ def test_the_claims_are_those_of_the_document() -> None:
         "vit": [5, 12],
         "augmentation": [2, 5],
         "imbalance": [5, 10],
+        "few_shot": [5, 10],
+        "meta_learning": [5, 10],
+        "curriculum": [5, 10],
+        "votes": None,
+        "compound": None,
+        "optimisation": None,
         "ensemble": [3, 7],
         "tta": [1, 3],
         "self_supervised": [5, 10],
@@ -101,11 +124,13 @@ def test_the_claims_are_those_of_the_document() -> None:
     }
     phases = {name: technique["phase"] for name, technique in layout["techniques"].items()}
     assert [name for name in TECHNIQUES if phases[name] == 1] == TECHNIQUES[:3]
-    assert [name for name in TECHNIQUES if phases[name] == 2] == TECHNIQUES[3:6]
-    assert [name for name in TECHNIQUES if phases[name] == 3] == TECHNIQUES[6:9]
+    assert [name for name in TECHNIQUES if phases[name] == 2] == [*TECHNIQUES[3:7], "meta_learning", "curriculum"]
+    assert [name for name in TECHNIQUES if phases[name] == 3] == ["ensemble", "tta", "self_supervised"]
+    assert {name for name in TECHNIQUES if phases[name] == "beyond"} == {"votes", "compound", "optimisation"}
+    assert all(claims[name] is None for name in TECHNIQUES if phases[name] == "beyond"), "ours carry no claim"
     assert phases["temporal"] is None
     spans = {number: (phase["from"], phase["to"]) for number, phase in layout["phases"].items()}
-    assert spans == {1: (55, 65), 2: (65, 75), 3: (75, 80)}
+    assert spans == {1: (55, 65), 2: (65, 75), "beyond": (None, None), 3: (75, 80)}
 
 
 def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
@@ -130,6 +155,7 @@ def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
 def test_data_without_aus_identities_and_clips_say_so_row_by_row() -> None:
     layout = road(FER2013)
     expected = {"au_multitask": "no AU labels", "face_pretraining": "no identities", "temporal": "no clips"}
+    expected |= {"votes": "no votes", "compound": "its classes are not pairs of basic emotions"}
     assert reasons(layout) == dict.fromkeys(TECHNIQUES) | expected
     plans = all_plans(layout)
     for run, plan in plans.items():

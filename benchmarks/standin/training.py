@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from fer_core.config import Params, load_params
+from fer_core.labels import RAFCE
 from fer_core.recipe import Recipe, resolve
 from fer_core.standin.action_units import NAMES
-from fer_core.standin.published import CLASSES
 from fer_core.training.faces import FaceSet
 from fer_core.training.loop import Trained, train
 
@@ -42,6 +42,8 @@ def face_set(crops: np.ndarray, labels: np.ndarray, units: np.ndarray | None = N
         aus=torch.from_numpy(aus.astype(np.float32)),
         landmarks=torch.full((count, 5, 2), float("nan")),
         subjects=torch.full((count,), -1),
+        votes=torch.zeros(count, 0),
+        intensities=torch.full(aus.shape, float("nan")),
         au_names=() if units is None else NAMES,
     )
 
@@ -49,4 +51,4 @@ def face_set(crops: np.ndarray, labels: np.ndarray, units: np.ndarray | None = N
 def fit(chosen: Recipe, sets: Mapping[str, FaceSet], title: str) -> Trained:
     """Train on `train`, choose the epoch on `validation`; nothing is kept on disk."""
     with tempfile.TemporaryDirectory() as work:
-        return train(chosen, dict(sets), len(CLASSES), None, Path(work), title)
+        return train(chosen, dict(sets), RAFCE, None, Path(work), title)

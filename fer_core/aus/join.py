@@ -5,8 +5,12 @@ So an AU column without a positive among the train pictures is refused. The one 
 (`limit`, a miniature), where a rare AU may truly be absent: below `ENOUGH` annotated train pictures such an AU
 is left out of the run's vocabulary and a note says so. RAF-CE's rarest AU stands on 2.5 % of its faces, so 500
 of them would all lack it three times in a million. A vocabulary that is empty altogether is always refused.
+
+Where the set has intensities they follow the labels, one column per AU of the vocabulary. Without annotations the
+prototypes of the emotions can stand in as weak labels, for training only (`join_prototypes`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +18,15 @@ import numpy as np
 import pandas as pd
 
 from fer_core.aus.labels import AuLabels
-from fer_core.aus.vocabulary import NAMES
+from fer_core.aus.prototypes import prototype_aus
+from fer_core.aus.vocabulary import NAMES, column
 from fer_core.errors import DataError
+from fer_core.manifest import INTENSITY
 
 ENOUGH = 500
+WEAK = "AU labels are weak: prototypes of the emotion (Du et al. 2014), not annotations"
+REPLACED = "the set's own AU annotations were replaced by prototypes, as `au_labels: prototypes` asks"
+ALONE = "AU intensities were not used: the set has no AU labels that they could stand beside"
 
 
 @dataclass(frozen=True)
@@ -29,28 +38,30 @@ class Joined:
     report: dict[str, Any]
 
 
-def without_aus(manifest: pd.DataFrame) -> Joined:
+def without_aus(manifest: pd.DataFrame, *notes: str) -> Joined:
     """Return the manifest as it is: the data set has no AU labels."""
-    return Joined(manifest, manifest.loc[[], ["sample_id"]], {"names": [], "notes": []})
+    report = {"names": [], "intensities": [], "weak": False, "notes": list(notes)}
+    return Joined(manifest, manifest.loc[[], ["sample_id"]], report)
 
 
-def join(manifest: pd.DataFrame, labels: AuLabels, enough: int = ENOUGH) -> Joined:
-    """Add one column per AU to the manifest by `sample_id`.
+def join(
+    manifest: pd.DataFrame, labels: AuLabels, enough: int = ENOUGH, intensities: pd.DataFrame | None = None
+) -> Joined:
+    """Add one column per AU to the manifest by `sample_id`, and one per AU whose intensities are known.
+
+    An intensity column needs a value above 0 among the train pictures, or it is left out and a note says so.
 
     Args:
         manifest: as align writes it.
         labels: AU labels by picture key; pictures that the manifest lacks are ignored.
         enough: annotated train pictures from which an AU without a positive is a parser fault.
+        intensities: as `intensity.read_intensities` returns them. AUs outside the vocabulary are counted and left out.
 
     Raises:
         DataError: no picture matches, none in train is annotated, or AU columns have no positive in train.
     """
-    values = labels.table.reindex(manifest["sample_id"]).reset_index(drop=True)
-    values.index = manifest.index
-    if not manifest["sample_id"].isin(labels.table.index).any():
-        known, wanted = labels.table.index[0], manifest["sample_id"].iloc[0]
-        raise DataError(f"No AU label belongs to a picture: labels name {known!r} .., pictures {wanted!r} ...")
-    train = values[(manifest["split"] == "train") & manifest["drop_reason"].isna()]
+    values = _by_sample(manifest, labels.table, "AU label")
+    train = values[_usable(manifest, "train")]
     annotated = int(train.notna().any(axis=1).sum())
     positives = (train == 1).sum()
     empty = [name for name in values.columns if positives[name] == 0]
@@ -58,11 +69,103 @@ def join(manifest: pd.DataFrame, labels: AuLabels, enough: int = ENOUGH) -> Join
 
     names = [name for name in values.columns if name not in empty]
     values = values[names].astype(np.float32)
+    strengths, about_strengths, notes = _strengths(manifest, intensities, names)
+    if empty:
+        notes.insert(0, f"AU labels: {_left_out(empty)} {annotated} annotated train pictures")
+    columns = pd.concat([values, strengths], axis=1)
+    report = _report(manifest, values, empty, notes) | about_strengths
+    report |= {
+        "weak": False,
+        "lines": labels.lines,
+        "unannotated_lines": labels.unannotated,
+        "odd_tokens": labels.odd,
+        "outside_vocabulary": labels.outside,
+    }
+    return _locked_away(manifest, columns, report)
+
+
+def join_prototypes(manifest: pd.DataFrame, classes: Sequence[str], replaced: bool = False) -> Joined:
+    """Add weak AU labels: every train picture gets the prototype of its emotion.
+
+    The vocabulary is the union of the classes' prototypes; what is not of the picture's own is 0. An AU of classes
+    that no train picture shows is left out and a note says so. Validation, test and pool stay null, so that no score
+    is ever taken against labels that the emotion alone decides.
+
+    Args:
+        manifest: as align writes it.
+        classes: names in the order of the class indices.
+        replaced: whether annotations that the set has give way; a note says so.
+
+    Raises:
+        DataError: a class has no known prototype, or no train picture one with an AU.
+    """
+    prototypes = [set(prototype_aus(name)) for name in classes]
+    vocabulary = sorted(set[int]().union(*prototypes))
+    rows = np.array([[float(number in own) for number in vocabulary] for own in prototypes], np.float32)
+    values = np.full((len(manifest), len(vocabulary)), np.nan, np.float32)
+    weak = ((manifest["split"] == "train") & manifest["emotion"].notna()).to_numpy()
+    values[weak] = rows[manifest.loc[weak, "emotion"].to_numpy(np.int64)]
+    table = pd.DataFrame(values, index=manifest.index, columns=[column(number) for number in vocabulary])
+
+    train = table[_usable(manifest, "train")]
+    empty = [name for name in table.columns if not (train[name] == 1).any()]
+    if len(empty) == len(vocabulary):
+        raise DataError(
+            f"Expected train pictures of an emotion with AUs, for `au_labels: prototypes`; got {len(train)} usable "
+            "train pictures without one."
+        )
+    table = table.drop(columns=empty)
+    notes = [WEAK, *([REPLACED] if replaced else [])]
+    if empty:
+        notes.append(f"AU labels: {_left_out(empty)} {len(train)} train pictures")
+    report = _report(manifest, table, empty, notes) | {"intensities": [], "weak": True}
+    return _locked_away(manifest, table, report)
+
+
+def _usable(manifest: pd.DataFrame, split: str) -> pd.Series:
+    return (manifest["split"] == split) & manifest["drop_reason"].isna()
+
+
+def _by_sample(manifest: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Bring the rows of a table (index: picture key) into the manifest's order; NaN where it has none."""
+    if not manifest["sample_id"].isin(table.index).any():
+        known, wanted = table.index[0], manifest["sample_id"].iloc[0]
+        raise DataError(f"No {what} belongs to a picture: labels name {known!r} .., pictures {wanted!r} ...")
+    return table.reindex(manifest["sample_id"]).set_axis(manifest.index)
+
+
+def _strengths(
+    manifest: pd.DataFrame, table: pd.DataFrame | None, names: list[str]
+) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
+    """Return the intensity columns of the AUs `names`, what aus.json says of them, and notes."""
+    if table is None:
+        return pd.DataFrame(index=manifest.index), {"intensities": []}, []
+    values = _by_sample(manifest, table, "AU intensity")
+    train = values[_usable(manifest, "train")]
+    used = [name for name in names if name in values and (train[name] > 0).any()]
+    empty = [name for name in names if name in values and name not in used]
+    notes = [f"AU intensities: {', '.join(empty)} left out, none above 0 among train pictures"] if empty else []
+    report = {
+        "intensities": used,
+        "intensity_coverage": float(train[used].notna().any(axis=1).mean()) if used else 0.0,
+        "intensities_outside_vocabulary": {
+            str(name): int(table[name].notna().sum()) for name in table.columns if name not in names
+        },
+    }
+    strengths = values[used].astype(np.float32).rename(columns=lambda name: f"{name}{INTENSITY}")
+    return strengths, report, notes
+
+
+def _locked_away(manifest: pd.DataFrame, columns: pd.DataFrame, report: dict[str, Any]) -> Joined:
+    """Put the columns into the manifest, except for the test split's, which go into a table of their own."""
     hidden = manifest["split"].isin(("test", "pool"))
-    joined = pd.concat([manifest, values.mask(hidden)], axis=1)
     test = manifest["split"] == "test"
-    test_aus = pd.concat([manifest.loc[test, ["sample_id"]], values[test]], axis=1).reset_index(drop=True)
-    return Joined(joined, test_aus, _report(joined, labels, names, empty, annotated))
+    test_aus = pd.concat([manifest.loc[test, ["sample_id"]], columns[test]], axis=1).reset_index(drop=True)
+    return Joined(pd.concat([manifest, columns.mask(hidden)], axis=1), test_aus, report)
+
+
+def _left_out(empty: list[str]) -> str:
+    return f"{', '.join(empty)} left out, no positive among"
 
 
 def _refuse_empty(empty: list[str], total: int, annotated: int, enough: int) -> None:
@@ -75,18 +178,14 @@ def _refuse_empty(empty: list[str], total: int, annotated: int, enough: int) -> 
         )
 
 
-def _report(
-    manifest: pd.DataFrame, labels: AuLabels, names: list[str], empty: list[str], annotated: int
-) -> dict[str, Any]:
+def _report(manifest: pd.DataFrame, values: pd.DataFrame, empty: list[str], notes: list[str]) -> dict[str, Any]:
     """Describe the labels of train and validation; of the test split nothing is told."""
+    names = values.columns.tolist()
     coverage, positives = {}, {}
     for split in ("train", "validation"):
-        rows = manifest.loc[(manifest["split"] == split) & manifest["drop_reason"].isna(), names]
+        rows = values[_usable(manifest, split)]
         coverage[split] = float(rows.notna().any(axis=1).mean()) if len(rows) else float("nan")
         positives[split] = {name: int((rows[name] == 1).sum()) for name in names}
-    notes = []
-    if empty:
-        notes.append(f"AU labels: {', '.join(empty)} left out, no positive among {annotated} annotated train pictures")
     return {
         "names": names,
         "titles": {name: NAMES[int(name.removeprefix("AU"))] for name in names},
@@ -94,9 +193,5 @@ def _report(
         "null_share": 1.0 - coverage["train"],
         "positives": positives,
         "left_out": empty,
-        "lines": labels.lines,
-        "unannotated_lines": labels.unannotated,
-        "odd_tokens": labels.odd,
-        "outside_vocabulary": labels.outside,
         "notes": notes,
     }

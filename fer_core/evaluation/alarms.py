@@ -14,7 +14,9 @@ from fer_core.evaluation.metrics import Scores
 
 GAP_POINTS = 25.0  # train minus validation accuracy above which a run is said to overfit
 _NAMES_SHOWN = 3
-_REWEIGHTING_LOSSES, _REWEIGHTING_SAMPLERS = ("cb",), ("weighted",)
+_CORRECTING_LOSSES = ("cb", "cb_focal", "ldam", "balanced_softmax", "logit_adjusted")
+_CORRECTING_SAMPLERS = ("weighted", "balanced", "square_root")
+_OWN_DRW = ("cb", "cb_focal", "ldam")  # losses whose papers' class weights come in late: one correction, not two
 
 
 def collapsed(result: Scores, classes: int) -> list[str]:
@@ -88,11 +90,16 @@ def not_a_number(history: Sequence[Mapping[str, Any]], log_probabilities: npt.Ar
 
 
 def two_corrections(recipe: Mapping[str, Any]) -> list[str]:
-    """Tell a recipe that corrects the class imbalance twice, by sampling and by weighting the loss."""
+    """Tell a recipe that corrects the class imbalance more than once: by sampling, in the loss, by learned weights."""
     loss, sampler = recipe.get("loss"), recipe.get("sampler")
-    if sampler not in _REWEIGHTING_SAMPLERS or loss not in _REWEIGHTING_LOSSES:
+    found = [f"sampler {sampler}"] if sampler in _CORRECTING_SAMPLERS else []
+    found += [f"loss {loss}"] if loss in _CORRECTING_LOSSES else []
+    found += ["drw"] if recipe.get("drw") is not None and loss not in _OWN_DRW else []
+    found += ["meta_weight"] if recipe.get("meta") == "meta_weight" else []
+    if len(found) < 2:
         return []
-    return [f"two imbalance corrections at once: sampler {sampler} and loss {loss}"]
+    count = {2: "two", 3: "three", 4: "four"}[len(found)]
+    return [f"{count} imbalance corrections at once: {', '.join(found[:-1])} and {found[-1]}"]
 
 
 def _is_nan(epoch: Mapping[str, Any], key: str) -> bool:

@@ -23,6 +23,7 @@ UNCERTAIN = "not distinguishable from 0"
 BELOW = "below the claim"
 ABOVE = "above the claim"
 COMPATIBLE = "compatible with the claim"
+HELPS = "above 0, nothing was claimed"
 REFERENCE = "reference"  # of the baseline, which nothing is compared with
 
 Row = dict[str, Any]
@@ -43,7 +44,9 @@ def verdict(low: float, high: float, claimed_low: float | None, claimed_high: fl
         return HARMFUL
     if low <= 0:
         return UNCERTAIN
-    if claimed_low is not None and high < claimed_low:
+    if claimed_low is None:
+        return HELPS
+    if high < claimed_low:
         return BELOW
     if claimed_high is not None and low > claimed_high:
         return ABOVE
@@ -103,7 +106,7 @@ class _Table:
         technique: str,
         title: str,
         view: str,
-        phase: int | None,
+        phase: int | str | None,
         predictor: str | None,
         reference: str | None,
         claimed: Iterable[float | None] | None,
@@ -214,9 +217,10 @@ def _phases(
     """One row per phase: what stands after its last rung, against what stood before its first."""
     rows, reference = [], BASELINE
     for key, phase in road["phases"].items():
-        number = int(key)
-        names = [name for name, plan in rungs.items() if plan.get("phase") == number]
-        parts = [row for row in ladder if row["phase"] == number]
+        names = [name for name, plan in rungs.items() if str(plan.get("phase")) == str(key)]
+        parts = [row for row in ladder if str(row["phase"]) == str(key)]
+        if not names and phase["claimed"] is None:
+            continue  # nobody promised anything for it
         current = str(states[names[-1]]["current"]) if names else reference
         reason = None
         if not any(part["applicable"] for part in parts):
@@ -227,9 +231,9 @@ def _phases(
             for cost in ("train_seconds", "pretrain_seconds"):
                 costs[cost] = sum(part[cost] or 0.0 for part in parts)
         title = str(phase["title"])
-        row = table.row(
-            f"phase {number}", title, "phase", number, current, reference, phase["claimed"], reason, **costs
-        )
+        name = f"phase {key}"
+        number = int(key) if str(key).isdigit() else str(key)  # JSON and YAML write the number of a phase as text
+        row = table.row(name, title, "phase", number, current, reference, phase["claimed"], reason, **costs)
         rows.append(row)
         reference = current
     return rows

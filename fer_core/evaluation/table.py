@@ -55,7 +55,7 @@ def headline(summary: Mapping[str, Any], road: Mapping[str, Any]) -> str:
         ... )
         'baseline 43.1 % -> final 55.0 %: +11.9 points [9.1, 14.6]; the roadmap claims 55 -> 80+'
     """
-    phases = list(road["phases"].values())
+    phases = [phase for phase in road["phases"].values() if phase["claimed"]]
     claimed = f"{phases[0]['from']} -> {phases[-1]['to']}{'+' if phases[-1]['claimed'][1] is None else ''}"
     return (
         f"baseline {percent(summary['baseline_accuracy'])} % -> final {percent(summary['final_accuracy'])} %: "
@@ -140,7 +140,7 @@ def seconds_text(row: Row) -> str:
 def title_text(row: Row) -> str:
     """Return the row's name for people."""
     title = str(row["title"])
-    if row["view"] == "phase" and not title.lower().startswith("phase"):
+    if row["view"] == "phase" and str(row["phase"]).isdigit() and not title.lower().startswith("phase"):
         return f"Phase {row['phase']}: {title}"
     return title
 
@@ -234,9 +234,10 @@ _LEGEND = """## Reading the table
   stood before it, a technique alone against the baseline, a rung against the rungs kept before it.
 - **Ceiling**, known of generated faces only: what the best decision reaches that is given a face's true AU
   intensities, its true AUs, or its AU labels. The gap that the ladder closes is the one to the first of them.
-- **Claimed** is the gain in points that the roadmap promises.
+- **Claimed** is the gain in points that the roadmap promises; where it promises one for a whole section, it stands
+  beside each technique of the section. Techniques beyond the roadmap carry no claim.
 - **Verdict**: *harmful*, the interval lies below 0; *not distinguishable from 0*, it holds 0; otherwise it is compared
-  with the claimed range: *below*, *above* or *compatible with the claim*.
+  with the claimed range: *below*, *above* or *compatible with the claim*; without a claim it is *above 0*.
 - **p** is McNemar's exact test of the same comparison.
 - **Kept**: whether the rung stays on the ladder. This is decided by macro-F1 on validation, never by test pictures.
 - **Train s**: seconds of training beyond what the reference needed, + seconds of pretraining.

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor
 
 from fer_core.models.attention import ATTENTIONS, build_attention
 from fer_core.models.backbone import create_backbone, input_statistics
+from fer_core.models.heads import AU_HEADS, HEADS, build_au_head, build_head
 from fer_core.models.model import Encoder, FerModel, Output
 
-__all__ = ["ATTENTIONS", "Encoder", "FerModel", "Output", "build_encoder", "build_model"]
+__all__ = ["ATTENTIONS", "AU_HEADS", "HEADS", "Encoder", "FerModel", "Output", "build_encoder", "build_model"]
 
 
 def build_encoder(
@@ -40,6 +41,11 @@ def build_model(
     classes: int,
     aus: int,
     attention: str,
+    head: str = "linear",
+    head_scale: float = 1.0,
+    pairs: Tensor | None = None,
+    au_head: str = "linear",
+    intensities: bool = False,
     pretrained: bool = False,
     drop_rate: float = 0.0,
 ) -> FerModel:
@@ -54,6 +60,11 @@ def build_model(
         aus: number of Action Units A, 0 for no AU head.
         attention: a key of `ATTENTIONS`. With one, a vision transformer pools its patch tokens instead of its
             class token: attention on patches would not reach a class token that is already computed.
+        head: a key of `HEADS`.
+        head_scale: s of the cosine head's s · cos.
+        pairs: (K, V) of 0 and 1 where the head is to name V basic emotions, two for each class; else None.
+        au_head: a key of `AU_HEADS`.
+        intensities: the AU head also predicts how strong each AU is.
         pretrained: load timm's weights (needs the network or a cache).
         drop_rate: dropout of the pooled features before the heads.
 
@@ -83,6 +94,7 @@ def build_model(
         attention=attention,
         pretrained=pretrained,
     )
-    head = nn.Linear(encoder.num_features, classes)
-    au_head = nn.Linear(encoder.num_features, aus) if aus > 0 else None
-    return FerModel(encoder, head, au_head, drop_rate)
+    outputs = classes if pairs is None else pairs.shape[1]
+    emotion_head = build_head(head, encoder.num_features, outputs, scale=head_scale)
+    units = build_au_head(au_head, encoder.num_features, aus * (1 + intensities)) if aus > 0 else None
+    return FerModel(encoder, emotion_head, units, pairs=pairs, intensities=intensities, drop_rate=drop_rate)

@@ -5,13 +5,26 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from fer_core.models.backbone import final_map
+from fer_core.targets import compound_log_scores
 
 
 class Output(NamedTuple):
-    """What the heads say: emotion logits (B, K) and AU logits (B, A), None without an AU head."""
+    """What the heads say of B pictures.
+
+    Attributes:
+        logits: (B, K), of the data set's classes.
+        scores: (B, C), what the emotion loss is computed on: the logits themselves, or with `target: compound` the
+            logits of the basic emotions.
+        features: (B, D), pooled, before the heads.
+        au_logits: (B, A), None without an AU head.
+        intensities: (B, A) of the AUs, in units of the strongest (FACS E = 1); None where they are not learned.
+    """
 
     logits: Tensor
+    scores: Tensor
+    features: Tensor
     au_logits: Tensor | None
+    intensities: Tensor | None
 
 
 class Encoder(nn.Module):
@@ -56,16 +69,30 @@ class FerModel(nn.Module):
 
     Attributes:
         encoder: the `Encoder`; `backbone`, `attention` and `features` are its own.
-        head: (B, D) -> (B, K).
-        au_head: (B, D) -> (B, A), or None.
+        head: (B, D) -> (B, C).
+        au_head: (B, D) -> (B, A), or (B, 2 A) with intensities; or None.
+        pairs: (K, C) of 0 and 1, the basic emotions of each class, where the head speaks of those; or None.
     """
 
-    def __init__(self, encoder: Encoder, head: nn.Module, au_head: nn.Module | None, drop_rate: float = 0.0) -> None:
+    pairs: Tensor | None
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: nn.Module,
+        au_head: nn.Module | None = None,
+        *,
+        pairs: Tensor | None = None,
+        intensities: bool = False,
+        drop_rate: float = 0.0,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(drop_rate)
         self.head = head
         self.au_head = au_head
+        self.intensities = intensities
+        self.register_buffer("pairs", pairs, persistent=False)  # they follow from the classes' names
         self.num_features = encoder.num_features
 
     @property
@@ -83,6 +110,14 @@ class FerModel(nn.Module):
         return self.encoder(x)
 
     def forward(self, x: Tensor) -> Output:
-        """Return the emotion and AU logits of pictures (B, C, H, W) in 0..1."""
+        """Return what the heads say of pictures (B, C, H, W) in 0..1."""
         features = self.dropout(self.features(x))
-        return Output(self.head(features), None if self.au_head is None else self.au_head(features))
+        scores = self.head(features)
+        logits = scores
+        if self.pairs is not None:
+            logits = compound_log_scores(scores.float().log_softmax(dim=1), self.pairs)
+        aus = None if self.au_head is None else self.au_head(features)
+        if aus is None or not self.intensities:
+            return Output(logits, scores, features, aus, None)
+        units, intensities = aus.chunk(2, dim=1)
+        return Output(logits, scores, features, units, intensities)

@@ -4,11 +4,13 @@ Every class that has a picture is equally likely; rare pictures repeat, many com
 epoch. The same draws as `torch.utils.data.WeightedRandomSampler`.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 
-def order(labels: Tensor, generator: torch.Generator) -> Tensor:
+def order(labels: Tensor, generator: torch.Generator, **_: Any) -> Tensor:
     """Return N draws with replacement, (N,) int64."""
     if len(labels) == 0:
         return torch.empty(0, dtype=torch.int64)

@@ -1,9 +1,12 @@
 """Action Unit labels as a human coder would write them: RAF-CE's notation, misses, false alarms, `null`.
 
 The coder sees a unit's intensity with noise and codes it above the unit's own threshold. Thresholds and noise do
-not depend on the class, so a label says nothing that the picture does not show. They were fitted once, at the standard
-difficulty, by least squares to the published frequencies per class; `python -m benchmarks.standin.frequencies` does it
-again, and docs/standin.md says what difference is left.
+not depend on the class, so a label says nothing that the picture does not show. A coded unit's FACS intensity is what
+the coder saw, by equal steps: a reading r in (0, 0.2] is A or 1, in (0.2, 0.4] B or 2 ... from 0.8 on E or 5; a unit
+written without being seen (a false alarm, or AU25 because of AU26) has at least A.
+
+Thresholds and noise were fitted once, at the standard difficulty, by least squares to the published frequencies per
+class; `python -m benchmarks.standin.frequencies` does it again, and docs/standin.md says what difference is left.
 """
 
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from fer_core.standin.action_units import AUS, INDEX, LIPS, MIDLINE
 from fer_core.standin.published import NULL_SHARE
 
 FALSE_ALARM = 0.005
+LEVELS = 5  # FACS' A to E
 LATERAL_GAP = 0.45
 """Relative difference between the sides above which a coder writes L or R (T or B for lips)."""
 
@@ -46,10 +50,17 @@ THRESHOLDS: dict[int, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Codings:
-    """What a coder wrote about N faces: `(N, 22)` units, and `(N,)` faces that were not coded (`null`)."""
+    """What a coder wrote about N faces.
+
+    Attributes:
+        units: `(N, 22)` bool.
+        null: `(N,)` faces that were not coded.
+        levels: `(N, 22)` FACS intensity of the units, 1 to 5 for A to E, 0 where a unit was not written; int8.
+    """
 
     units: np.ndarray
     null: np.ndarray
+    levels: np.ndarray
 
 
 def code(rng: np.random.Generator, labels: np.ndarray, intensity: np.ndarray) -> Codings:
@@ -63,8 +74,19 @@ def code(rng: np.random.Generator, labels: np.ndarray, intensity: np.ndarray) ->
     null = rng.random(len(labels)) < NULL_SHARE[labels]
     noise = rng.standard_normal(intensity.shape[:2])
     alarm = rng.random(noise.shape) < FALSE_ALARM
-    units = settle(intensity.max(axis=2) + _NOISE * noise - _THRESHOLD, alarm)
-    return Codings(units, null | ~units.any(axis=1))
+    reading = intensity.max(axis=2) + _NOISE * noise
+    units = settle(reading - _THRESHOLD, alarm)
+    return Codings(units, null | ~units.any(axis=1), np.where(units, grade(reading), 0).astype(np.int8))
+
+
+def grade(reading: np.ndarray) -> np.ndarray:
+    """Return the FACS intensity, 1 to 5 for A to E, of readings of any shape; below 0 and above 1 are clipped.
+
+    Example:
+        >>> grade(np.array([-0.1, 0.2, 0.21, 1.3]))
+        array([1., 1., 2., 5.])
+    """
+    return np.clip(np.ceil(LEVELS * reading), 1, LEVELS)
 
 
 def settle(margin: np.ndarray, alarm: np.ndarray) -> np.ndarray:

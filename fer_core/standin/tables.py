@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_core.files import write_json, write_text
+from fer_core.standin.action_units import NAMES
 from fer_core.standin.ceiling import measure_ceiling
 from fer_core.standin.clips import FRAMES, apex_frame, plan_clips
 from fer_core.standin.coder import Codings, code, notation
@@ -27,6 +28,8 @@ rafml_distribution.txt (votes for surprise, fear, disgust, happiness, sadness, a
 
 RAFCE_landmark.txt   eyes, nose tip, mouth corners, x y in pixels, viewer's left first, with an annotator's error
 RAFCE_subject.txt    who is shown
+AUintensity.csv      how strong the coder of RAFCE_AUlabel.txt saw each unit: 1 to 5 are FACS' A to E, by equal steps of
+                     what was seen (ceil(5 x reading)); 0 not coded; nothing at all where the face is null
 attributes.csv       skin tone, age, glasses, beard and pose in words, for fairness tables
 pool/                unlabelled pictures, with pool_landmark.txt and pool_subject.txt
 clips/               NNNN/0.jpg to {last}.jpg, from neutral to the apex and back, with clip_emolabel.txt,
@@ -58,6 +61,7 @@ def write_tables(folder: Path, config: StandinConfig, landmarks: list[str], clip
     labels = np.array([picture.label for picture in labelled])
     faces = _faces(config, labels, [picture.index for picture in labelled])
     _write_truth(folder, ("RAFCE", "rafml"), names, [picture.split for picture in labelled], labels, faces)
+    write_text(folder / "AUintensity.csv", _intensities(names, faces.coded))
     write_text(folder / "attributes.csv", _attributes(config))
     if clips:
         _write(folder / "clip_landmark.txt", clip_landmarks)
@@ -73,13 +77,13 @@ def write_tables(folder: Path, config: StandinConfig, landmarks: list[str], clip
 
 def _faces(config: StandinConfig, labels: np.ndarray, indices: list[int]) -> _Faces:
     """Recompute the truth of all faces, each from its own random streams."""
-    votes, intensity, units, null = rows = [], [], [], []  # type: tuple[list, list, list, list]
+    votes, intensity, units, null, levels = rows = [], [], [], [], []  # type: tuple[list, list, list, list, list]
     for label, index in zip(labels, indices, strict=True):
         mine = truth(config, int(label), index)
         coded = code(stream(config.seed, "coder", index), np.array([label]), mine[1][None])
-        for values, value in zip(rows, (*mine, coded.units[0], coded.null[0]), strict=True):
+        for values, value in zip(rows, (*mine, coded.units[0], coded.null[0], coded.levels[0]), strict=True):
             values.append(value)
-    return _Faces(np.array(votes), np.array(intensity), Codings(np.array(units), np.array(null)))
+    return _Faces(np.array(votes), np.array(intensity), Codings(np.array(units), np.array(null), np.array(levels)))
 
 
 def _write_truth(
@@ -97,6 +101,14 @@ def _write_truth(
         _write(folder / file, [f"{name} {value}\n" for name, value in zip(names, values, strict=True)])
 
 
+def _intensities(names: list[str], coded: Codings) -> str:
+    rows = [
+        [name, *("" if null else str(level) for level in levels)]
+        for name, null, levels in zip(names, coded.null, coded.levels, strict=True)
+    ]
+    return "".join(",".join(row) + "\n" for row in [["picture", *NAMES], *rows])
+
+
 def _attributes(config: StandinConfig) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -111,7 +123,7 @@ def _card(config: StandinConfig, test: np.ndarray, labels: np.ndarray, faces: _F
     card = {"version": VERSION, "difficulty": config.difficulty, "seed": config.seed}
     if not config.ceiling_draws:
         return card
-    coded = Codings(faces.coded.units[test], faces.coded.null[test])
+    coded = Codings(faces.coded.units[test], faces.coded.null[test], faces.coded.levels[test])
     draws = config.ceiling_draws
     return card | {
         "ceiling": measure_ceiling(config.seed, config.knobs, labels[test], faces.intensity[test], coded, draws)

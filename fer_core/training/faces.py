@@ -1,8 +1,9 @@
 """Faces in memory: one split of the manifest with its pixels, as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fer_core.errors import DataError
+from fer_core.manifest import stack_lists
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class FaceSet:
         aus: float32 (N, A), 1 present, 0 absent, NaN not annotated.
         landmarks: float32 (N, 5, 2), px of the crop, NaN where unknown.
         subjects: int64 (N,), one number per person, -1 where unknown.
+        votes: float32 (N, V), shares that sum to 1, NaN where a face has no votes; V = 0 where the set has none.
+        intensities: float32 (N, A) of the AUs, 0 to 5, NaN where unknown.
         au_names: the columns of `aus`.
     """
 
@@ -32,6 +36,8 @@ class FaceSet:
     aus: Tensor
     landmarks: Tensor
     subjects: Tensor
+    votes: Tensor
+    intensities: Tensor
     au_names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -39,8 +45,9 @@ class FaceSet:
 
     def to(self, device: torch.device) -> "FaceSet":
         """Move every tensor; small sets then never cross the bus again."""
-        moved = {name: getattr(self, name).to(device) for name in ("pixels", "labels", "aus", "landmarks", "subjects")}
-        return FaceSet(ids=self.ids, au_names=self.au_names, **moved)
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return FaceSet(**values)
 
     def images(self, index: Tensor) -> Tensor:
         """Return float32 (B, C, H, W) in 0..1 of the rows `index`, channels-last in memory."""
@@ -63,17 +70,24 @@ def load_faces(manifest: pd.DataFrame, faces: Path, splits: Sequence[str], au_na
         raise DataError(f"Expected {faces} to hold {index.max() + 1} crops or more; got {len(crops)}.")
     labels = rows["emotion"].fillna(-1).to_numpy(dtype=np.int64)
     names = tuple(au_names)
-    aus = rows[list(names)].to_numpy(dtype=np.float32, na_value=np.nan).reshape(len(rows), len(names))
-    unknown = np.full(10, np.nan, dtype=np.float32)
-    points = [unknown if value is None else np.asarray(value, dtype=np.float32) for value in rows["aligned_landmarks"]]
-    landmarks = np.stack(points) if points else np.zeros((0, 10), dtype=np.float32)
+    intensities = rows.reindex(columns=[f"{name}_intensity" for name in names])
+    landmarks = stack_lists(rows["aligned_landmarks"], 10)
+    votes = rows["votes"]
+    width = next((len(value) for value in votes if value is not None), 0)
     subjects, _ = pd.factorize(rows["subject"])
     return FaceSet(
         ids=rows["sample_id"].tolist(),
         pixels=torch.from_numpy(np.ascontiguousarray(crops[index])),
         labels=torch.from_numpy(labels),
-        aus=torch.from_numpy(np.ascontiguousarray(aus)),
+        aus=_floats(rows[list(names)]),
         landmarks=torch.from_numpy(landmarks.reshape(-1, 5, 2)),
         subjects=torch.from_numpy(np.asarray(subjects, dtype=np.int64)),
+        votes=torch.from_numpy(stack_lists(votes, width)),
+        intensities=_floats(intensities),
         au_names=names,
     )
+
+
+def _floats(table: pd.DataFrame) -> Tensor:
+    values = table.to_numpy(dtype=np.float32, na_value=np.nan).reshape(table.shape)
+    return torch.tensor(values)

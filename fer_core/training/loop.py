@@ -1,4 +1,4 @@
-"""Supervised training: loss = emotion + lambda * AU, the best epoch chosen by validation macro-F1."""
+"""Supervised training: epoch after epoch, resumable, the best one chosen by validation macro-F1."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from fer_core.augment import Batch, augment
-from fer_core.augment.mixing import mix
 from fer_core.errors import DataError
 from fer_core.evaluation.metrics import au_scores, scores
-from fer_core.losses import build_loss
-from fer_core.losses.au import masked_bce
+from fer_core.labels import LabelSet
 from fer_core.models import FerModel, build_model
 from fer_core.models.cpu import prepare_cpu
 from fer_core.pretraining.weights import load_backbone
 from fer_core.progress import Bar
 from fer_core.recipe import Recipe
 from fer_core.sampling import epoch_order
+from fer_core.sampling.curriculum import classes_open, open_share
+from fer_core.targets import pair_matrix
 from fer_core.training.checkpoint import Checkpoint
 from fer_core.training.device import autocast, derived_seed, pick_device
 from fer_core.training.faces import FaceSet
-from fer_core.training.optim import adamw, set_lr, warmup_cosine
+from fer_core.training.learner import Learner
+from fer_core.training.optim import schedule_factor, set_lr
 from fer_core.training.predict import predict
 
 
@@ -41,7 +41,7 @@ class Trained:
 
 
 def new_model(
-    recipe: Recipe, channels: int, classes: int, aus: int, initial: Path | None, *, pretrained: bool
+    recipe: Recipe, channels: int, labels: LabelSet, aus: int, initial: Path | None, *, pretrained: bool
 ) -> FerModel:
     """Build the recipe's model; `initial` holds backbone weights, `pretrained` fetches timm's own."""
     prepare_cpu()
@@ -51,9 +51,14 @@ def new_model(
         model_args=dict(recipe.model_args),
         in_chans=channels,
         size=recipe.size,
-        classes=classes,
-        aus=aus if recipe.au_weight > 0 else 0,
+        classes=len(labels.classes),
+        aus=aus if recipe.has_au_head else 0,
         attention=recipe.attention,
+        head=recipe.head,
+        head_scale=recipe.head_scale,
+        pairs=pair_matrix(labels.classes, labels.votes) if recipe.target == "compound" else None,
+        au_head=recipe.au_head,
+        intensities=recipe.au_intensity > 0,
         pretrained=pretrained,
     )
     if initial is not None:
@@ -62,20 +67,21 @@ def new_model(
 
 
 def train(
-    recipe: Recipe, sets: Mapping[str, FaceSet], classes: int, initial: Path | None, work: Path, title: str
+    recipe: Recipe, sets: Mapping[str, FaceSet], labels: LabelSet, initial: Path | None, work: Path, title: str
 ) -> Trained:
     """Train one run, going on from the checkpoint in `work` if an earlier process left one there.
 
     Args:
         recipe: what to do.
         sets: the splits `train` and `validation`, with labels.
-        classes: K.
+        labels: the names of the K classes, and of the vote columns where there are votes.
         initial: backbone weights to start from.
         work: folder of this very run's checkpoints (keyed by its fingerprint).
         title: shown with the progress.
 
     Raises:
         DataError: there is no train picture, or no validation picture.
+        ConfigError: the recipe does not suit these faces.
     """
     for split in ("train", "validation"):
         if not len(sets[split]):
@@ -84,46 +90,29 @@ def train(
     train_set, validation = sets["train"].to(device), sets["validation"].to(device)
     channels = train_set.pixels.shape[3]
     aus = len(train_set.au_names)
-    model = new_model(recipe, channels, classes, aus, initial, pretrained=recipe.init == "imagenet")
+    model = new_model(recipe, channels, labels, aus, initial, pretrained=recipe.init == "imagenet")
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = adamw(model, recipe.lr, recipe.weight_decay)
-    counts = torch.bincount(train_set.labels, minlength=classes)
-    criterion = build_loss(
-        recipe.loss,
-        class_counts=counts,
-        focal_gamma=recipe.focal_gamma,
-        cb_beta=recipe.cb_beta,
-        label_smoothing=recipe.label_smoothing,
-    ).to(device)
+    learner = Learner(recipe, model, train_set, labels)
     checkpoint = Checkpoint(work)
     history: list[dict[str, Any]] = []
     best: dict[str, Tensor] = {}
     seconds = 0.0
     if state := checkpoint.load():
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        learner.load_state_dict(state["learner"])
         history, best, seconds = state["history"], state["best"], state["seconds"]
     with Bar(title, recipe.epochs, "epoch") as bar:
         bar.skip(len(history))
         while len(history) < recipe.epochs and not _diverged(history):
             start = time.perf_counter()
-            epoch = len(history)
-            row = _train_epoch(model, train_set, recipe, optimizer, criterion, classes=classes, epoch=epoch)
-            row |= _validate(model, validation, recipe, criterion, classes)
+            row = train_epoch(learner, len(history))
+            learner.refresh()
+            row |= validate(learner.evaluated, validation, recipe, len(labels.classes))
             row |= {"seconds": round(time.perf_counter() - start, 3)}
-            history.append({"epoch": epoch + 1, **row})
+            history.append({"epoch": len(history) + 1, **row})
             if not best or row["validation_macro_f1"] > _best(history[:-1]):
-                best = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
+                best = {key: value.detach().cpu().clone() for key, value in learner.evaluated.state_dict().items()}
             seconds += time.perf_counter() - start
-            checkpoint.save(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "history": history,
-                    "best": best,
-                    "seconds": seconds,
-                }
-            )
+            checkpoint.save({"learner": learner.state_dict(), "history": history, "best": best, "seconds": seconds})
             bar.advance(loss=row["train_loss"], macro_f1=row["validation_macro_f1"])
     model.load_state_dict(best)
     top = max(range(len(history)), key=lambda i: (history[i]["validation_macro_f1"], -i))
@@ -145,67 +134,60 @@ def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
             yield index
 
 
-def _train_epoch(
-    model: FerModel,
-    faces: FaceSet,
-    recipe: Recipe,
-    optimizer: torch.optim.Optimizer,
-    criterion: nn.Module,
-    *,
-    classes: int,
-    epoch: int,
-) -> dict[str, float]:
+def train_epoch(learner: Learner, epoch: int) -> dict[str, float]:
+    """Train one epoch, counted from 0, and return its row of the history.
+
+    All randomness is derived from the recipe's seed and the epoch, so that no generator's state need be stored.
+    """
+    recipe, faces = learner.recipe, learner.faces
     device = faces.pixels.device
     seed = derived_seed(recipe.seed, 1, epoch)
+    progress = epoch / recipe.epochs
+    order = epoch_order(
+        recipe.sampler,
+        learner.cpu_labels,
+        torch.Generator().manual_seed(seed),
+        progress=progress,
+        losses=learner.losses,
+        curriculum_start=recipe.curriculum_start,
+        curriculum_end=recipe.curriculum_end,
+    )
     torch.manual_seed(seed)  # dropout and drop path draw from the global generator
     generator = torch.Generator(device).manual_seed(seed)
-    order = epoch_order(recipe.sampler, faces.labels.cpu(), torch.Generator().manual_seed(seed))
+    episodes = torch.Generator().manual_seed(derived_seed(recipe.seed, 2, epoch))
     batches = [index.to(device) for index in _batches(order, recipe.batch_size)]
     steps, warmup = recipe.epochs * len(batches), recipe.warmup_epochs * len(batches)
-    targets = functional.one_hot(faces.labels, classes).float()
-    total, au_total, right, seen = (torch.zeros((), device=device) for _ in range(4))
-    lr = 0.0
-    model.train()
+    total, right = torch.zeros((), device=device), torch.zeros((), device=device)
+    sums: dict[str, Tensor] = {}
+    lr, seen = 0.0, 0
+    learner.objective.epoch = epoch
+    learner.model.train()
     for number, index in enumerate(batches, start=epoch * len(batches)):
-        lr = recipe.lr * warmup_cosine(number, steps, warmup)
-        set_lr(optimizer, lr)
-        batch = Batch(faces.images(index), faces.landmarks[index], faces.aus[index], faces.au_names)
-        batch = augment(recipe.augment, batch, generator)
-        images, target, aus = mix(
-            recipe.mix, batch.images, targets[index], batch.aus, alpha=recipe.mix_alpha, generator=generator
-        )
-        with autocast(model, device, recipe.precision):
-            output = model(images)
-        loss = criterion(output.logits.float(), target)
-        if output.au_logits is not None:
-            au_loss = masked_bce(output.au_logits.float(), aus)
-            loss = loss + recipe.au_weight * au_loss
-            au_total += au_loss.detach() * len(index)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total += loss.detach() * len(index)
-        right += (output.logits.detach().argmax(1) == target.argmax(1)).sum()
+        lr = recipe.lr * schedule_factor(recipe.schedule, number, steps, warmup)
+        set_lr(learner.optimizer, lr)
+        sample = learner.sample(index, generator)
+        loss, logits, parts = learner.step(number, sample, generator, episodes)
+        total += loss * len(index)
+        right += (logits.argmax(1) == sample.classes.argmax(1)).sum()
         seen += len(index)
-    row = {
-        "train_loss": float(total / seen),
-        "train_accuracy": float(right / seen),
-        "learning_rate": lr,
-    }
-    if model.au_head is not None:
-        row["au_loss"] = float(au_total / seen)
+        for name, value in parts.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value * len(index)
+    row = {"train_loss": float(total) / seen, "train_accuracy": float(right) / seen, "learning_rate": lr}
+    row |= {name: float(value) / seen for name, value in sums.items()} | learner.objective.learned_weights()
+    if recipe.sampler == "curriculum":
+        row["curriculum_share"] = open_share(progress, recipe.curriculum_start, recipe.curriculum_end)
+        row["curriculum_classes"] = len(classes_open(learner.cpu_labels, order))
     return row
 
 
-def _validate(model: FerModel, faces: FaceSet, recipe: Recipe, criterion: nn.Module, classes: int) -> dict[str, float]:
-    device = faces.pixels.device
-    with autocast(model, device, recipe.precision):
+def validate(model: FerModel, faces: FaceSet, recipe: Recipe, classes: int) -> dict[str, float]:
+    """Return the validation figures of one epoch's history; the loss is the mean of -log p(true class) in nats."""
+    with autocast(model, faces.pixels.device, recipe.precision):
         logs, aus = predict(model, faces)
     labels = faces.labels.cpu()
-    loss = criterion(logs.to(device), functional.one_hot(labels, classes).float().to(device))
     result = scores(labels.numpy(), logs.argmax(1).numpy(), classes)
     row = {
-        "validation_loss": float(loss),
+        "validation_loss": float(functional.nll_loss(logs, labels)),
         "validation_accuracy": result.accuracy,
         "validation_macro_f1": result.macro_f1,
         "validation_uar": result.uar,

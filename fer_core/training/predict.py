@@ -8,6 +8,14 @@ from fer_core.training.faces import FaceSet
 
 
 @torch.inference_mode()
+def pooled_features(model: FerModel, faces: FaceSet, batch_size: int = 256) -> Tensor:
+    """Return the pooled features (N, D), float32 on the faces' device, in evaluation mode."""
+    model.eval()
+    index = torch.arange(len(faces), device=faces.pixels.device)
+    return torch.cat([model.features(faces.images(part)).float() for part in index.split(batch_size)])
+
+
+@torch.inference_mode()
 def predict(model: FerModel, faces: FaceSet, batch_size: int = 256) -> tuple[Tensor, Tensor | None]:
     """Return log-probabilities (N, K) and AU probabilities (N, A), float32 on the CPU, in evaluation mode."""
     model.eval()

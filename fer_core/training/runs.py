@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fer_core.files import replacing
+from fer_core.labels import LabelSet
 from fer_core.models import FerModel
 from fer_core.recipe import Recipe
 from fer_core.training.device import pick_device
@@ -24,9 +25,9 @@ def save_run(model: FerModel, path: Path) -> None:
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
-def load_run(recipe: Recipe, weights: Path, channels: int, classes: int, aus: int) -> FerModel:
+def load_run(recipe: Recipe, weights: Path, channels: int, labels: LabelSet, aus: int) -> FerModel:
     """Build the recipe's model and load its trained weights, all of them."""
-    model = new_model(recipe, channels, classes, aus, initial=None, pretrained=False)
+    model = new_model(recipe, channels, labels, aus, initial=None, pretrained=False)
     model.load_state_dict(load_file(weights))
     return model.to(pick_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -53,11 +53,10 @@ def claimed(row: Row) -> str:
 def _headline(inputs: Inputs) -> str:
     """Return the one line that shows while the note is folded: from baseline to final, and each phase's part."""
     text = headline(inputs.summary, inputs.road).replace("->", "→")
-    phases = [
-        f"phase {row['phase']} {'–' if row['gain'] is None else format(row['gain'], '+.1f')}"
-        for row in inputs.rows
-        if row["view"] == "phase"
-    ]
+    phases = []
+    for row in (row for row in inputs.rows if row["view"] == "phase"):
+        name = f"phase {row['phase']}" if str(row["phase"]).isdigit() else str(row["phase"])
+        phases.append(f"{name} {'–' if row['gain'] is None else format(row['gain'], '+.1f')}")
     return " · ".join([text[:1].upper() + text[1:], *phases])
 
 

@@ -74,7 +74,7 @@ def test_a_set_without_aus(root: Path) -> None:
     write_fer2013(root / "data/raw/fer2013", private=False, per_class=12)
     set_params(root, data="fer2013", limit=84)
     run_all()
-    assert read_json(root / "data/join_aus/aus.json") == {"names": [], "notes": []}
+    assert read_json(root / "data/join_aus/aus.json") == {"names": [], "intensities": [], "weak": False, "notes": []}
     assert np.load(root / "data/align/faces.npy").shape == (84, 16, 16, 1)
 
 
@@ -148,3 +148,48 @@ def test_help_reads_well(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
     assert "--out" in result.output
+
+
+def test_intensities_reach_the_manifest_except_for_test(root: Path) -> None:
+    names = [f"{k:04d}.jpg" for k in range(1, 113)]
+    write(root / "data/raw/rafce/AUintensity.csv", ["picture,AU25,AU4", *(f"{name},C,1" for name in names)])
+    run_all()
+    table = read_manifest(root / "data/join_aus/manifest.parquet")
+    hidden = table["split"] == "test"
+    assert table.loc[hidden, "AU25_intensity"].isna().all()
+    assert (table.loc[~hidden, "AU25_intensity"] == 3).all()
+    assert pd.read_parquet(root / "data/join_aus/test_aus.parquet")["AU25_intensity"].tolist() == [3] * 28
+    report = read_json(root / "data/join_aus/aus.json")
+    assert (report["intensities"], report["weak"]) == (["AU25"], False)
+    assert report["intensities_outside_vocabulary"] == {"AU4": 112}, "AU4 has no label here"
+
+
+@pytest.mark.parametrize("data", ["rafce", "fer2013"])
+def test_prototypes_instead_of_annotations(root: Path, data: str) -> None:
+    write_fer2013(root / "data/raw/fer2013", private=False, per_class=12)
+    set_params(root, data=data, au_labels="prototypes")
+    run_all()
+    table = read_manifest(root / "data/join_aus/manifest.parquet")
+    report = read_json(root / "data/join_aus/aus.json")
+    train = table["split"] == "train"
+    assert report["weak"] is True and report["coverage"] == {"train": 1.0, "validation": 0.0}
+    assert table.loc[~train, report["names"]].isna().all(axis=None)
+    happy = table[train & (table["emotion"] == (0 if data == "rafce" else 3))].iloc[0]
+    assert (happy["AU12"], happy["AU25"], happy["AU4"]) == (1, 1, 0)
+    assert any("were replaced" in note for note in report["notes"]) == (data == "rafce")
+
+
+def test_an_unknown_kind_of_au_labels_is_one_sentence(root: Path) -> None:
+    run_all()
+    set_params(root, au_labels="prototype")
+    result = run("join_aus")
+    assert result.exit_code == 1
+    assert "Expected `au_labels` to be one of annotated, prototypes; got 'prototype'" in result.stderr
+
+
+def test_intensities_alone_are_not_used_and_said_so(root: Path) -> None:
+    (root / "data/raw/rafce/RAFCE_AUlabel.txt").unlink()
+    write(root / "data/raw/rafce/AUintensity.csv", ["picture,AU25", "0001.jpg,C"])
+    run_all()
+    report = read_json(root / "data/join_aus/aus.json")
+    assert report["names"] == [] and "intensities were not used" in report["notes"][0]

@@ -1,4 +1,4 @@
-"""The AU loss: by hand, as a naive loop, against torch; NaN is "not annotated", never "absent"."""
+"""Plain AU loss and AU intensities: by hand, as a loop, against torch; NaN is "not annotated", never "absent"."""
 
 import math
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from fer_core.losses.au import masked_bce
+from fer_core.losses.intensity import masked_intensity_loss
 
 NAN = math.nan
 
@@ -85,3 +86,33 @@ def test_null_is_not_absent():
     logits = torch.tensor([[3.0, 3.0]])
     null, absent = torch.tensor([[1.0, NAN]]), torch.tensor([[1.0, 0.0]])
     assert masked_bce(logits, null) < masked_bce(logits, absent)
+
+
+def test_intensity_by_hand():
+    # FACS 5 -> 1, 0 -> 0, 2 -> 0.4: squares 0.25, 0.01 and 0.04 over three known of four
+    predicted = torch.tensor([[0.5, 0.1, 0.2, 0.9]])
+    value = masked_intensity_loss(predicted, torch.tensor([[5.0, 0.0, 2.0, NAN]]))
+    assert value.item() == pytest.approx(0.30 / 3, rel=1e-6)
+
+
+def test_intensity_equals_torch_on_the_known_elements():
+    predicted, labels = random_case(6, 5, 3)
+    intensity = (labels * predicted.abs()).clamp(max=5).round()
+    known = ~intensity.isnan()
+    ours, theirs = predicted.clone().requires_grad_(), predicted.clone().requires_grad_()
+    value = masked_intensity_loss(ours, intensity)
+    reference = functional.mse_loss(theirs[known], intensity[known] / 5)
+    value.backward()
+    reference.backward()
+    torch.testing.assert_close(value, reference)
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert torch.autograd.gradcheck(lambda p: masked_intensity_loss(p, intensity), predicted.requires_grad_())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_no_intensity_known_is_a_zero_that_can_be_stepped(dtype):
+    predicted = torch.full((2, 3), 0.7, dtype=dtype, requires_grad=True)
+    value = masked_intensity_loss(predicted, torch.full((2, 3), NAN))
+    value.backward()
+    assert value.item() == 0 and value.dtype == torch.float32
+    assert (predicted.grad == 0).all()

@@ -9,11 +9,15 @@ SETTINGS = {
     "focal_gamma": 2.0,
     "cb_beta": 0.9,
     "label_smoothing": 0.0,
+    "ldam_margin": 0.5,
+    "margin_scale": 1.0,
+    "logit_tau": 1.0,
 }
 
 
 def test_unknown_loss_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"`loss` to be one of cb, ce, focal; got 'focl'. Did you mean 'focal'"):
+    names = "balanced_softmax, cb, cb_focal, ce, focal, ldam, logit_adjusted"
+    with pytest.raises(ConfigError, match=rf"`loss` to be one of {names}; got 'focl'. Did you mean 'focal'"):
         build_loss("focl", **SETTINGS)
 
 
@@ -26,6 +30,14 @@ def test_unknown_loss_names_the_nearest():
         ("ce", "label_smoothing", 1.0),
         ("focal", "label_smoothing", -0.1),
         ("cb", "label_smoothing", float("nan")),
+        ("cb_focal", "cb_beta", 1.0),
+        ("cb_focal", "focal_gamma", float("inf")),
+        ("ldam", "ldam_margin", -0.1),
+        ("ldam", "margin_scale", -1.0),
+        ("ldam", "label_smoothing", 1.0),
+        ("balanced_softmax", "label_smoothing", 1.0),
+        ("logit_adjusted", "logit_tau", float("nan")),
+        ("logit_adjusted", "label_smoothing", 1.0),
     ],
 )
 def test_settings_out_of_range_are_refused_by_key(name, key, value):
@@ -50,5 +62,6 @@ def test_a_training_step_lowers_the_loss_and_fits(name):
     assert (net(features).argmax(1) == target.argmax(1)).all()
 
 
-def test_losses_leave_no_tensor_in_a_checkpoint():
-    assert build_loss("cb", **SETTINGS).state_dict() == {}
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_leave_no_tensor_in_a_checkpoint(name):
+    assert build_loss(name, **SETTINGS, reweight=True).state_dict() == {}

@@ -43,6 +43,7 @@ class Project:
         write_manifest(root / "data/join_aus/manifest.parquet", joined, "join_aus", len(CLASSES))
         write_json(root / "data/join_aus/aus.json", {"names": list(aus)})
         card: dict[str, Any] = {"data": "made up", "classes": CLASSES, "aus": True, "identities": True, "clips": False}
+        card |= {"votes": False, "vote_names": None}
         write_json(root / "data/ingest/card.json", card | {"notes": []})
         self.save_pixels()
         self.write_params()

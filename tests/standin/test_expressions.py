@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_core.standin.action_units import AUS, INDEX, LIPS, MIDLINE
-from fer_core.standin.coder import code, settle, write_label
+from fer_core.standin.coder import code, grade, settle, write_label
 from fer_core.standin.expressions import draw_expressions, limit
 from fer_core.standin.knobs import knobs_of
 from fer_core.standin.published import AU_FREQUENCY, CLASSES, COUNTS, MEAN_VOTES, NULL_SHARE, PAIRS
@@ -94,6 +94,31 @@ def test_the_coder_contradicts_nobody():
 def test_a_face_without_a_written_unit_is_not_coded():
     blank = code(stream(7, "coder"), np.zeros(200, int), np.zeros((200, 22, 2)))
     assert blank.null[~blank.units.any(axis=1)].all() and blank.null.mean() > NULL_SHARE[0] + 0.2
+
+
+def test_intensities_are_equal_steps_of_what_the_coder_saw():
+    np.testing.assert_array_equal(
+        grade(np.array([-0.5, 0.0, 0.2, 0.21, 0.5, 0.8, 0.81, 1.4])), [1, 1, 1, 2, 3, 4, 5, 5]
+    )
+
+
+def test_a_unit_has_an_intensity_where_it_is_written(faces):
+    labels = np.repeat(np.arange(14), DRAWS)
+    coded = code(stream(7, "coder"), labels, faces[1].reshape(-1, 22, 2))
+    assert coded.levels.dtype == np.int8 and coded.levels.max() == 5
+    np.testing.assert_array_equal(coded.levels > 0, coded.units)
+    # A unit is written from its threshold on: only false alarms, and AU25 beside an open jaw, are seen fainter.
+    clear = coded.levels[:, INDEX[1]][coded.units[:, INDEX[1]]]
+    assert (clear >= 4).mean() > 0.95
+
+
+def test_what_is_stronger_is_graded_higher():
+    """For one unit at three true strengths, the same coder's mean rises."""
+    shown = np.zeros((3, 2000, 22, 2))
+    shown[:, :, INDEX[25]] = np.array([0.3, 0.6, 0.9])[:, None, None]
+    levels = [code(stream(7, "coder"), np.zeros(2000, int), part).levels[:, INDEX[25]] for part in shown]
+    means = [found[found > 0].mean() for found in levels]
+    assert means[0] + 0.3 < means[1] < means[2] - 0.3
 
 
 def test_label_frequencies_are_near_the_published_ones(labels):

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from fer_core.aus.intensity import read_intensities
+from fer_core.aus.rafce import read as read_aus
 from fer_core.errors import ConfigError, DataError
 from fer_core.standin import generate as generate_set
 from fer_core.standin.clips import apex_frame, draw_clip, plan_clips
@@ -24,6 +26,7 @@ from fer_core.standin.tables import write_tables
 from stages.generate import app
 
 FILES = {
+    "AUintensity.csv",
     "README.txt",
     "RAFCE_AUlabel.txt",
     "RAFCE_emolabel.txt",
@@ -77,6 +80,18 @@ def test_files_are_those_of_rafce_and_agree_with_the_plan(tiny, tiny_set):
         pixels = cv2.imread(str(tiny_set / folder / min(pictures)))
         assert pixels is not None and pixels.dtype == np.uint8
     assert "not people" in (tiny_set / "README.txt").read_text()
+
+
+def test_intensities_stand_beside_the_labels(tiny_set):
+    """1 to 5 for the units of the label, 0 for the others, and nothing at all for a face nobody coded."""
+    strengths = read_intensities(tiny_set)
+    labels = read_aus(tiny_set)
+    assert strengths is not None and labels is not None
+    assert strengths.index.equals(labels.table.index) and list(strengths) == list(labels.table)
+    assert set(np.unique(strengths.to_numpy()[~strengths.isna()])) == {0, 1, 2, 3, 4, 5}
+    np.testing.assert_array_equal(strengths.isna(), labels.table.isna())
+    assert strengths.isna().to_numpy().any()
+    np.testing.assert_array_equal(strengths > 0, labels.table == 1)
 
 
 def test_attributes_and_the_set_s_card_agree_with_the_plan(tiny, tiny_set):

@@ -54,7 +54,7 @@ def test_what_each_ceiling_is_given_by_hand():
     intensity[1, 3] = 0.2, 0.24
     units = np.zeros((2, 22), bool)
     units[:, 5] = True
-    given = known(intensity, Codings(units, np.array([False, True])))
+    given = known(intensity, Codings(units, np.array([False, True]), units.astype(np.int8)))
     assert given["intensities"].shape == (2, 44) and given["intensities"][0, :2].tolist() == [0.3, 0.1]
     assert np.flatnonzero(given["aus"]).tolist() == [0]  # 0.3 is present, 0.24 is not
     assert given["labels"][0].tolist() == [*units[0], 0]

@@ -75,7 +75,9 @@ def test_the_state_matters(kind: str, whole: dict[str, bytes], tmp_path: Path) -
     interrupt(kind, folder, after=SURVIVED)
     state = Checkpoint(folder).load()
     assert state is not None
-    for moments in state["optimizer"]["state"].values():
+    learner = state.get("learner", {})
+    optimizer = learner["optimizer"] if "optimizer" in learner else state["optimizer"]
+    for moments in optimizer["state"].values():
         moments["exp_avg"].zero_()
     Checkpoint(folder).save(state)
     assert RUNS[kind](folder) != whole[kind]

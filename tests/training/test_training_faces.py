@@ -30,8 +30,10 @@ def manifest() -> pd.DataFrame:
             "subject": ["p", None, "q", "r", "p"],
             "crop_index": pd.array([3, 0, 1, 2, None], dtype="Int32"),
             "aligned_landmarks": points,
+            "votes": [[0.25, 0.75], None, None, None, None],
             "AU1": pd.array([1, None, 0, None, 1], dtype="Float32"),
             "AU12": pd.array([0, 1, None, None, 1], dtype="Float32"),
+            "AU12_intensity": pd.array([0, 4, None, None, 1], dtype="Float32"),
         }
     )
 
@@ -47,13 +49,15 @@ def test_rows_of_the_split_that_have_a_crop(manifest: pd.DataFrame, crops: Path)
     assert found.au_names == ("AU1", "AU12")
     assert found.landmarks[0].tolist() == np.arange(10.0).reshape(5, 2).tolist()
     assert found.landmarks[1].isnan().all()
+    assert found.votes[0].tolist() == [0.25, 0.75] and found.votes[1].isnan().all()
+    assert found.intensities[:, 0].isnan().all() and found.intensities[:, 1].tolist() == [0.0, 4.0]
     assert found.subjects[0] >= 0 and found.subjects[1] == -1
 
 
 def test_test_faces_come_without_a_label(manifest: pd.DataFrame, crops: Path) -> None:
     found = load_faces(manifest, crops, ["test"])
     assert found.ids == ["d"] and found.labels.tolist() == [-1]
-    assert found.aus.shape == (1, 0)
+    assert found.aus.shape == (1, 0) and found.votes.shape == (1, 0)
 
 
 def test_a_split_without_rows_is_an_empty_set(manifest: pd.DataFrame, crops: Path) -> None:

@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_sets import CLASSES, faces, recipe, sets
+from training_sets import CLASSES, LABELS, faces, recipe, sets
 
 from fer_core.errors import ConfigError, DataError
+from fer_core.losses.common import EmotionLoss
 from fer_core.models import FerModel
 from fer_core.pretraining.weights import save_backbone
-from fer_core.training import loop
+from fer_core.training import loop, objective
+from fer_core.training.learner import Learner
 from fer_core.training.loop import Trained, converged, new_model, train
 from fer_core.training.predict import predict
 from fer_core.training.runs import load_run, predict_with_views, save_run
 
 
 def run(tmp_path: Path, data: dict[str, Any] | None = None, *, initial: Path | None = None, **changes: Any) -> Trained:
-    return train(recipe(**changes), data or sets(), CLASSES, initial, tmp_path / "work", "test")
+    return train(recipe(**changes), data or sets(), LABELS, initial, tmp_path / "work", "test")
 
 
 def logs(model: FerModel, face_set: Any) -> torch.Tensor:
@@ -36,7 +38,7 @@ def test_a_tiny_network_overfits_32_faces(channels: int, tmp_path: Path) -> None
     trained = run(tmp_path, data, epochs=40)
     assert trained.history[-1]["train_loss"] < 0.05 < trained.history[0]["train_loss"]
     assert trained.history[-1]["train_accuracy"] == 1
-    trained.model.load_state_dict(torch.load(tmp_path / "work" / "last.pt", weights_only=True)["model"])
+    trained.model.load_state_dict(torch.load(tmp_path / "work" / "last.pt", weights_only=True)["learner"]["model"])
     assert (logs(trained.model, data["train"]).argmax(1) == data["train"].labels).all()
 
 
@@ -88,14 +90,14 @@ def test_the_model_returned_is_the_best_epochs(tmp_path: Path) -> None:
 def test_the_best_weights_are_not_the_last_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the network does, the epoch that validation prefers is the one that is kept."""
     told = iter([0.2, 0.9, 0.4, 0.9])
-    plain = loop._validate
+    plain = loop.validate
     weights = []
 
     def validate(model: FerModel, *rest: Any) -> dict[str, float]:
         weights.append(model.head.weight.detach().clone())
         return plain(model, *rest) | {"validation_macro_f1": next(told)}
 
-    monkeypatch.setattr(loop, "_validate", validate)
+    monkeypatch.setattr(loop, "validate", validate)
     trained = run(tmp_path, epochs=4)
     assert trained.best_epoch == 2, "the first of equals"
     assert trained.model.head.weight.equal(weights[1])
@@ -105,18 +107,15 @@ def test_the_best_weights_are_not_the_last_ones(tmp_path: Path, monkeypatch: pyt
 def test_a_loss_that_is_not_a_number_stops_early_and_keeps_the_best_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Bursting(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.calls = 0
+    class Bursting(EmotionLoss):
+        calls = 0
 
-        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            if self.training and logits.requires_grad:
-                self.calls += 1
-            factor = torch.nan if self.calls > 2 * 2 else 1.0  # two batches an epoch: the third bursts
-            return -(target * logits.log_softmax(1)).sum(1).mean() * factor
+        def per_sample(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            factor = torch.nan if self.calls > 2 * 2 else 1.0  # two batches an epoch: the third epoch bursts
+            return -(target * logits.log_softmax(1)).sum(1) * factor
 
-    monkeypatch.setattr(loop, "build_loss", lambda *args, **kwargs: Bursting())
+    monkeypatch.setattr(objective, "build_loss", lambda *args, **kwargs: Bursting())
     data = sets()
     trained = run(tmp_path, data, epochs=20)
     assert len(trained.history) == 3
@@ -140,7 +139,7 @@ def test_the_au_head_learns_only_from_what_is_annotated(tmp_path: Path) -> None:
     data["train"] = replace(data["train"], aus=aus)
     # decay would move the head too
     trained = run(tmp_path, data, epochs=12, au_weight=0.5, weight_decay=0.0)
-    untrained = new_model(recipe(au_weight=0.5), 1, CLASSES, 2, None, pretrained=False)
+    untrained = new_model(recipe(au_weight=0.5), 1, LABELS, 2, None, pretrained=False)
     assert not au_weights(trained.model)[0].equal(au_weights(untrained)[0])
     assert au_weights(trained.model)[1].equal(au_weights(untrained)[1]), "no annotation, no gradient"
     _, found = predict(trained.model, data["validation"])
@@ -159,8 +158,8 @@ def test_what_stands_where_nothing_is_annotated_does_not_matter(tmp_path: Path) 
 
 
 def test_there_is_an_au_head_only_with_a_weight(tmp_path: Path) -> None:
-    assert new_model(recipe(), 1, CLASSES, 2, None, pretrained=False).au_head is None
-    assert new_model(recipe(au_weight=0.1), 1, CLASSES, 2, None, pretrained=False).au_head is not None
+    assert new_model(recipe(), 1, LABELS, 2, None, pretrained=False).au_head is None
+    assert new_model(recipe(au_weight=0.1), 1, LABELS, 2, None, pretrained=False).au_head is not None
 
 
 @pytest.mark.parametrize("count", [17, 33])
@@ -202,19 +201,19 @@ def first_state(monkeypatch: pytest.MonkeyPatch, start: Callable[[], Any]) -> di
     class Seen(Exception):
         pass
 
-    def epoch(model: FerModel, *rest: Any, **more: Any) -> None:
-        seen.update({key: value.clone() for key, value in model.state_dict().items()})
+    def epoch(learner: Learner, *rest: Any) -> None:
+        seen.update({key: value.clone() for key, value in learner.model.state_dict().items()})
         raise Seen
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_train_epoch", epoch)
+        patch.setattr(loop, "train_epoch", epoch)
         with pytest.raises(Seen):
             start()
     return seen
 
 
 def test_training_starts_from_the_weights_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretrained = new_model(recipe(seed=77), 1, CLASSES, 0, None, pretrained=False)
+    pretrained = new_model(recipe(seed=77), 1, LABELS, 0, None, pretrained=False)
     save_backbone(pretrained, tmp_path / "ssl.safetensors")
     scratch = first_state(monkeypatch, lambda: run(tmp_path / "a"))
     loaded = first_state(monkeypatch, lambda: run(tmp_path / "b", initial=tmp_path / "ssl.safetensors"))
@@ -228,7 +227,7 @@ def test_training_starts_from_the_weights_in_the_file(tmp_path: Path, monkeypatc
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    other = new_model(recipe(timm="test_efficientnet"), 1, CLASSES, 0, None, pretrained=False)
+    other = new_model(recipe(timm="test_efficientnet"), 1, LABELS, 0, None, pretrained=False)
     save_backbone(other, tmp_path / "other.safetensors")
     with pytest.raises(ConfigError, match=r"other\.safetensors fits only"):
         run(tmp_path, initial=tmp_path / "other.safetensors")
@@ -238,7 +237,7 @@ def test_a_saved_run_predicts_what_the_trained_one_did(tmp_path: Path) -> None:
     data, changes = sets(), {"au_weight": 0.5, "attention": "cbam"}
     trained = run(tmp_path, data, epochs=2, **changes)
     save_run(trained.model, tmp_path / "weights.safetensors")
-    loaded = load_run(recipe(**changes), tmp_path / "weights.safetensors", 1, CLASSES, 2)
+    loaded = load_run(recipe(**changes), tmp_path / "weights.safetensors", 1, LABELS, 2)
     assert logs(loaded, data["validation"]).equal(logs(trained.model, data["validation"]))
     one = predict_with_views(loaded, data["validation"], ["identity"])
     assert np.allclose(one, logs(loaded, data["validation"]).numpy(), atol=1e-5)

@@ -1,6 +1,7 @@
 """The same small run of each loop, for processes that are killed and for those that are not."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import training_sets
 from safetensors.torch import save
 from torch import nn
 
+from fer_core.recipe import Recipe
 from fer_core.training.loop import train
 from fer_core.training.predict import predict
 from fer_core.training.pretrain import new_encoder, pretrain_byol, pretrain_identity
@@ -29,17 +31,38 @@ TRAIN = training_sets.recipe(
 )
 
 
+EVERYTHING = training_sets.recipe(
+    epochs=EPOCHS,
+    loss="ldam",
+    head="cosine",
+    drw=0.5,
+    sampler="curriculum",
+    few_shot_below=25,
+    meta="meta_weight",
+    target="votes",
+    au_weight="uncertainty",
+    au_intensity=0.5,
+    sam=0.02,
+    ema=0.9,
+    clip_grad=5.0,
+    mix="mixup",
+    mix_alpha=0.1,
+)
+PROTOTYPES = training_sets.recipe(
+    epochs=EPOCHS, head="prototype", few_shot_below=25, ema=0.9, sampler="balanced", lr=0.001
+)
+
+
 def _bytes(model: nn.Module) -> bytes:
     return save({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()})
 
 
-def run_train(work: Path) -> bytes:
+def run_train(work: Path, recipe: Recipe = TRAIN, noise: float = 20.0) -> bytes:
     """Predictions and weights, as bytes."""
-    data = training_sets.sets(96)
-    trained = train(TRAIN, data, training_sets.CLASSES, None, work, "train")
+    data = training_sets.sets(96, noise=noise)
+    trained = train(recipe, data, training_sets.LABELS, None, work, "train")
     logs, aus = predict(trained.model, data["validation"])
-    assert aus is not None
-    return np.asarray(logs).tobytes() + np.asarray(aus).tobytes() + _bytes(trained.model)
+    return np.asarray(logs).tobytes() + (b"" if aus is None else np.asarray(aus).tobytes()) + _bytes(trained.model)
 
 
 def run_byol(work: Path) -> bytes:
@@ -55,4 +78,10 @@ def run_identity(work: Path) -> bytes:
     return _bytes(encoder)
 
 
-RUNS: dict[str, Callable[[Path], bytes]] = {"train": run_train, "byol": run_byol, "identity": run_identity}
+RUNS: dict[str, Callable[[Path], bytes]] = {
+    "train": run_train,
+    "everything": partial(run_train, recipe=EVERYTHING),
+    "prototypes": partial(run_train, recipe=PROTOTYPES, noise=120.0),
+    "byol": run_byol,
+    "identity": run_identity,
+}

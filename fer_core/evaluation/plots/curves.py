@@ -15,13 +15,21 @@ _COLUMNS = 4
 def draw_curves(
     path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]], converged: Mapping[str, bool | None]
 ) -> None:
-    """Draw train accuracy and validation macro-F1 per epoch of each run to `path` (PNG)."""
+    """Draw train accuracy and validation macro-F1 per epoch of each run to `path` (PNG).
+
+    Behind the curves of a curriculum stands its schedule: the share of the train pictures that an epoch draws from.
+    """
     rows = max(1, math.ceil(len(histories) / _COLUMNS))
     with picture(path, 11, 0.9 + 1.9 * rows) as figure:
-        figure.suptitle("Train accuracy (orange, dashed) and validation macro-F1 (blue) per epoch, %", fontsize=12)
+        title = "Train accuracy (orange, dashed) and validation macro-F1 (blue) per epoch, %"
+        if any("curriculum_share" in epoch for history in histories.values() for epoch in history):
+            title += "; grey: pictures that a curriculum shows"
+        figure.suptitle(title, fontsize=12)
         grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, (name, history) in zip(grid, histories.items(), strict=False):
             epochs = [epoch["epoch"] for epoch in history]
+            if any("curriculum_share" in epoch for epoch in history):
+                axes.fill_between(epochs, _percents(history, "curriculum_share"), step="mid", color=LIGHT, linewidth=0)
             axes.plot(epochs, _percents(history, "train_accuracy"), color=VERMILION, linestyle="--", linewidth=1.4)
             axes.plot(epochs, _percents(history, "validation_macro_f1"), color=BLUE, linewidth=1.8)
             mark = " (not converged)" if converged.get(name) is False else ""

@@ -61,9 +61,9 @@ def draw_ladder(
 
 def _columns(axes: Axes, ladder: Sequence[Row]) -> None:
     """Shade every other phase and lay light lines behind everything."""
-    for number in sorted({row["phase"] for row in ladder if row["phase"]}):
-        columns = [index for index, row in enumerate(ladder) if row["phase"] == number]
-        if number % 2:
+    for number, phase in enumerate(dict.fromkeys(row["phase"] for row in ladder if row["phase"])):
+        columns = [index for index, row in enumerate(ladder) if row["phase"] == phase]
+        if number % 2 == 0:
             axes.axvspan(columns[0] - 0.5, columns[-1] + 0.5, color=FAINT, zorder=0, linewidth=0)
     axes.grid(axis="y", color=LIGHT, linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
@@ -118,6 +118,8 @@ def _claimed_levels(axes: Axes, ladder: Sequence[Row], phases: Sequence[Row]) ->
     """Draw, per phase, the baseline plus all gains claimed so far (the lower end of an open claim)."""
     claimed, label = 100 * ladder[0]["accuracy"], _PHASES
     for row in phases:
+        if row["claimed_low"] is None:
+            continue
         claimed += row["claimed_low"]
         columns = [index for index, rung in enumerate(ladder) if rung["phase"] == row["phase"]]
         if not columns:
@@ -184,10 +186,13 @@ def _mark(axes: Axes, x: float, value: float, low: float, high: float, style: di
 
 def _phase_text(row: Row, columns: int) -> str:
     """Write over a phase what it gave and what it claims."""
-    claim = f"claimed {row['claimed_low']:g}{'+' if row['claimed_high'] is None else ''}"
+    claim = f"claimed {row['claimed_low'] or 0:g}{'+' if row['claimed_high'] is None else ''}"
+    if row["claimed_low"] is None:
+        claim = "no claim"
+    short = f"Phase {row['phase']}" if str(row["phase"]).isdigit() else str(row["phase"]).capitalize()
     if row["gain"] is None:
-        return f"Phase {row['phase']}\nnot applicable"
+        return f"{short}\nnot applicable"
     gain = f"{row['gain']:+.1f} [{row['gain_low']:.1f}, {row['gain_high']:.1f}]"
     if columns == 1:
-        return f"Phase {row['phase']}\n{gain}\n{claim}"
+        return f"{short}\n{gain}\n{claim}"
     return f"{textwrap.shorten(title_text(row), 14 * columns, placeholder=' …')}\n{gain}; {claim}"

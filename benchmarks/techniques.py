@@ -1,0 +1,164 @@
+"""Every variant of a technique alone on the baseline, by validation: `python -m benchmarks.techniques losses few_shot`.
+
+This is how a row of the roadmap chooses among its variants; test faces are not looked at. It needs the aligned faces
+of the workspace (`dvc repro join_aus`), trains two variants at a time with one thread each, several seeds of each, and
+writes benchmarks/results/techniques.json and the table in docs/techniques.md. A variant that was measured before with
+the same recipe is not trained again; `--again` measures it anew.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+import yaml
+
+from fer_core.config import load_params
+from fer_core.errors import DataError, unknown_name
+from fer_core.files import read_json, write_json
+from fer_core.labels import from_card
+from fer_core.recipe import Recipe, merged, resolve
+
+RESULTS = Path("benchmarks/results/techniques.json")
+FREE: dict[str, Any] = {"sampler": "none"}  # a loss or weights that correct the imbalance need no sampler beside them
+
+# group -> variant -> what it changes in the baseline
+GROUPS: dict[str, dict[str, dict[str, Any]]] = {
+    "baseline": {"baseline": {}},
+    "losses": {
+        "ce, no sampler": FREE,
+        "focal": {"loss": "focal", **FREE},
+        "cb": {"loss": "cb", **FREE},
+        "cb_focal": {"loss": "cb_focal", **FREE},
+        "ldam, cosine head": {"loss": "ldam", "head": "cosine", **FREE},
+        "ldam + drw, cosine head": {"loss": "ldam", "head": "cosine", "drw": 0.8, **FREE},
+        "balanced_softmax": {"loss": "balanced_softmax", **FREE},
+        "logit_adjusted, τ 0.5": {"loss": "logit_adjusted", "logit_tau": 0.5, **FREE},
+        "cb, label_smoothing 0.1": {"loss": "cb", "label_smoothing": 0.1, **FREE},
+        "ce + drw": {"drw": 0.8, **FREE},
+    },
+    "aus": {
+        "λ 0.5": {"au_weight": 0.5},
+        "λ 0.5, weighted_bce": {"au_weight": 0.5, "au_loss": "weighted_bce"},
+        "λ 0.5, asymmetric": {"au_weight": 0.5, "au_loss": "asymmetric"},
+        "λ 0.5, mlp head": {"au_weight": 0.5, "au_head": "mlp"},
+        "uncertainty": {"au_weight": "uncertainty"},
+        "λ 0.5, intensity": {"au_weight": 0.5, "au_intensity": 1.0},
+    },
+    "samplers": {
+        "balanced": {"sampler": "balanced"},
+        "square_root": {"sampler": "square_root"},
+        "curriculum": {"sampler": "curriculum"},
+    },
+    "few_shot": {
+        "cosine head": {"head": "cosine"},
+        "prototype head": {"head": "prototype"},
+        "episodes": {"few_shot_below": 50},
+        "cosine head, episodes": {"head": "cosine", "few_shot_below": 50},
+        "prototype head, episodes": {"head": "prototype", "few_shot_below": 50},
+    },
+    "meta": {
+        "meta_weight": {"meta": "meta_weight", **FREE},
+        "maml": {"meta": "maml"},
+        "maml, no sampler": {"meta": "maml", **FREE},
+    },
+    "targets": {
+        "votes": {"target": "votes"},
+        "votes, no sampler": {"target": "votes", **FREE},
+        "compound": {"target": "compound"},
+        "compound, no sampler": {"target": "compound", **FREE},
+    },
+    "optimisation": {
+        "sam 0.05": {"sam": 0.05},
+        "ema 0.99": {"ema": 0.99},
+        "sam 0.05, ema 0.99": {"sam": 0.05, "ema": 0.99},
+        "clip_grad 1": {"clip_grad": 1.0},
+        "layer_decay 0.75": {"layer_decay": 0.75},
+        "sgd": {"optimizer": "sgd", "lr": 0.1},
+        "one_cycle": {"schedule": "one_cycle"},
+    },
+}
+
+app = typer.Typer(add_completion=False)
+
+
+def _recipe(change: Mapping[str, Any], seed: int) -> Recipe:
+    params = load_params(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")))
+    return resolve(merged(asdict(params.choices), change), params.profiles["demo"], seed)
+
+
+def _train(data: Path, recipe: Recipe, title: str) -> dict[str, float]:
+    from fer_core.evaluation.metrics import scores  # noqa: PLC0415
+    from fer_core.training.faces import load_faces  # noqa: PLC0415
+    from fer_core.training.loop import train  # noqa: PLC0415
+    from fer_core.training.predict import predict  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    manifest = pd.read_parquet(data / "join_aus" / "manifest.parquet")
+    names = read_json(data / "join_aus" / "aus.json")["names"]
+    card = read_json(data / "ingest" / "card.json")
+    sets = {
+        split: load_faces(manifest, data / "align" / "faces.npy", [split], names) for split in ("train", "validation")
+    }
+    with tempfile.TemporaryDirectory() as work:
+        trained = train(recipe, sets, from_card(card), None, Path(work), title)
+    logs, aus = predict(trained.model.float(), sets["validation"])
+    found = scores(sets["validation"].labels.numpy(), logs.argmax(1).numpy(), len(card["classes"]))
+    au_f1 = {} if aus is None else {"au_f1": trained.history[trained.best_epoch - 1]["validation_au_f1"]}
+    return {
+        "seed": recipe.seed,
+        "accuracy": found.accuracy,
+        "uar": found.uar,
+        "macro_f1": found.macro_f1,
+        "train_accuracy": trained.history[-1]["train_accuracy"],
+        "best_epoch": trained.best_epoch,
+        "seconds": round(trained.seconds),
+        **au_f1,
+    }
+
+
+@app.command()
+def main(
+    groups: list[str] = typer.Argument(None, help=f"Of {', '.join(GROUPS)}; default: all."),
+    seeds: int = typer.Option(2, help="Seeds of each variant."),
+    data: Path = typer.Option(Path("data"), help="Folder with ingest/, align/ and join_aus/."),
+    out: Path = RESULTS,
+    again: bool = False,
+) -> None:
+    """Train the variants and write what they reached on validation."""
+    wanted = groups or list(GROUPS)
+    for name in wanted:
+        if name not in GROUPS:
+            raise unknown_name("group", name, GROUPS)
+    if not (data / "join_aus" / "manifest.parquet").exists():
+        raise DataError(f"{data}/join_aus/manifest.parquet does not exist; run `dvc repro join_aus` first.")
+    results = read_json(out) if out.exists() else {}
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        waiting = []
+        for group in dict.fromkeys(["baseline", *wanted]):
+            for variant, change in GROUPS[group].items():
+                old = results.get(group, {}).get(variant, {})
+                known = {} if again or old.get("set") != dict(change) else {r["seed"]: r for r in old["seeds"]}
+                jobs = {}
+                for seed in range(seeds):
+                    title = f"{group}: {variant}, seed {seed}"
+                    jobs[seed] = known.get(seed) or pool.submit(_train, data, _recipe(change, seed), title)
+                waiting.append((group, variant, dict(change), jobs))
+        for group, variant, change, jobs in waiting:
+            rows = [job if isinstance(job, dict) else job.result() for job in jobs.values()]
+            means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "seed"}
+            results.setdefault(group, {})[variant] = {"set": change, "mean": means, "seeds": rows}
+            write_json(out, results)
+            text = ", ".join(f"{key} {100 * means[key]:.1f}" for key in ("accuracy", "uar", "macro_f1"))
+            print(f"{group}: {variant}: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    app()

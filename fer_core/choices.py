@@ -1,0 +1,173 @@
+"""The recipe as written at the top level of params.yaml: its keys, their types, names and ranges."""
+
+from dataclasses import dataclass
+
+from fer_core.errors import ConfigError, unknown_name
+
+# Names only, so that checking a recipe does not import torch; tests compare them with the registries.
+NAMES = {
+    "init": ("scratch", "imagenet", "identity", "face"),
+    "attention": ("none", "cbam"),
+    "head": ("linear", "cosine", "prototype"),
+    "target": ("hard", "votes", "compound"),
+    "au_loss": ("bce", "weighted_bce", "asymmetric"),
+    "au_head": ("linear", "mlp"),
+    "loss": ("ce", "focal", "cb", "cb_focal", "ldam", "balanced_softmax", "logit_adjusted"),
+    "sampler": ("none", "weighted", "balanced", "square_root", "curriculum"),
+    "meta": ("none", "meta_weight", "maml"),
+    "meta_scope": ("head", "all"),
+    "augment": ("none", "generic", "face_aware"),
+    "mix": ("none", "mixup"),
+    "optimizer": ("adamw", "adam", "sgd", "lamb", "lion"),
+    "schedule": ("cosine", "linear", "step", "constant", "one_cycle"),
+    "precision": ("auto", "fp32", "bf16"),
+}
+SSL_METHODS = ("none", "byol")
+UNCERTAINTY = "uncertainty"  # au_weight: the weights are learned
+
+
+@dataclass(frozen=True)
+class SslConfig:
+    """Self-supervised pretraining; `epochs: None` takes the profile's."""
+
+    method: str
+    epochs: int | None
+    lr: float
+    batch_size: int
+    momentum: float
+    projection: int
+    hidden: int
+
+
+@dataclass(frozen=True)
+class Technique:
+    """The keys that say what a run does, whatever its sizes. params.yaml documents each where it stands."""
+
+    backbone: str
+    init: str
+    weights: str | None
+    attention: str
+    head: str
+    head_scale: float
+    target: str
+    au_weight: float | str
+    au_loss: str
+    au_head: str
+    au_intensity: float
+    asl_gamma_pos: float
+    asl_gamma_neg: float
+    asl_clip: float
+    loss: str
+    focal_gamma: float
+    cb_beta: float
+    ldam_margin: float
+    logit_tau: float
+    label_smoothing: float
+    drw: float | None
+    sampler: str
+    curriculum_start: float
+    curriculum_end: float
+    few_shot_below: int
+    few_shot_weight: float
+    meta: str
+    meta_per_class: int
+    meta_lr: float
+    meta_step: float
+    meta_scope: str
+    maml_lr: float
+    maml_steps: int
+    maml_weight: float
+    episode_ways: int
+    episode_shots: int
+    episode_queries: int
+    augment: str
+    mix: str
+    mix_alpha: float
+    optimizer: str
+    schedule: str
+    sam: float
+    ema: float
+    clip_grad: float
+    layer_decay: float
+    precision: str
+    ssl: SslConfig
+
+    @property
+    def has_au_head(self) -> bool:
+        """Whether the model predicts AUs."""
+        return self.au_weight == UNCERTAINTY or float(self.au_weight) > 0
+
+    @property
+    def has_class_weights(self) -> bool:
+        """Whether effective-number weights stand in the emotion loss, from the first epoch or later."""
+        return self.loss in ("cb", "cb_focal") or self.drw is not None
+
+    @property
+    def has_episodes(self) -> bool:
+        """Whether training draws episodes of a few pictures of a few classes."""
+        return self.few_shot_below > 0 or self.meta == "maml"
+
+
+@dataclass(frozen=True)
+class Choices(Technique):
+    """The recipe of params.yaml; None means "what the profile says"."""
+
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    weight_decay: float | None
+    warmup_epochs: int | None
+
+
+_INFINITY = float("inf")
+_RANGES: dict[str, tuple[float, float]] = {
+    "head_scale": (0.01, 1000),
+    "au_intensity": (0, _INFINITY),
+    "asl_gamma_pos": (0, _INFINITY),
+    "asl_gamma_neg": (0, _INFINITY),
+    "asl_clip": (0, 0.999),
+    "focal_gamma": (0, _INFINITY),
+    "cb_beta": (0, 0.9999999),
+    "ldam_margin": (0, _INFINITY),
+    "logit_tau": (0, _INFINITY),
+    "label_smoothing": (0, 0.999),
+    "drw": (0, 1),
+    "curriculum_start": (0.01, 1),
+    "curriculum_end": (0.01, 1),
+    "few_shot_below": (0, _INFINITY),
+    "few_shot_weight": (0, _INFINITY),
+    "meta_per_class": (1, _INFINITY),
+    "meta_lr": (1e-12, _INFINITY),
+    "meta_step": (1e-12, _INFINITY),
+    "maml_lr": (1e-12, _INFINITY),
+    "maml_steps": (1, 100),
+    "maml_weight": (0, _INFINITY),
+    "episode_ways": (2, _INFINITY),
+    "episode_shots": (1, _INFINITY),
+    "episode_queries": (1, _INFINITY),
+    "mix_alpha": (0, _INFINITY),
+    "sam": (0, _INFINITY),
+    "ema": (0, 0.99999),
+    "clip_grad": (0, _INFINITY),
+    "layer_decay": (0.01, 1),
+}
+
+
+def check_choices(choices: Choices) -> None:
+    """Check every name and range.
+
+    Raises:
+        ConfigError: names the key, what was expected and what came.
+    """
+    for key, names in NAMES.items():
+        if getattr(choices, key) not in names:
+            raise unknown_name(key, getattr(choices, key), names)
+    if choices.ssl.method not in SSL_METHODS:
+        raise unknown_name("ssl.method", choices.ssl.method, SSL_METHODS)
+    for key, (low, high) in _RANGES.items():
+        value = getattr(choices, key)
+        if value is not None and not low <= value <= high:
+            raise ConfigError(f"Expected `{key}` to be between {low:g} and {high:g}; got {value}.")
+    weight = choices.au_weight
+    if not (weight == UNCERTAINTY or (isinstance(weight, float) and 0 <= weight < _INFINITY)):
+        raise ConfigError(f"Expected `au_weight` to be a number from 0 on, or {UNCERTAINTY}; got {weight}.")

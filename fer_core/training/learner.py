@@ -1,0 +1,280 @@
+"""All that one run trains: the model, its objective and optimiser, and what the recipe adds to a step."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fer_core.augment import Batch, augment
+from fer_core.augment.mixing import mix
+from fer_core.errors import ConfigError
+from fer_core.labels import LabelSet
+from fer_core.losses.prototypical import prototypical_loss
+from fer_core.meta.maml import add_gradients, first_order_gradient
+from fer_core.meta.meta_weight import MetaWeight, meta_set
+from fer_core.models import FerModel
+from fer_core.models.heads import Prototype
+from fer_core.recipe import Recipe
+from fer_core.sampling.few_shot import Episode, episode, few_shot_classes
+from fer_core.targets import emotion_targets
+from fer_core.training.device import autocast, derived_seed
+from fer_core.training.ema import Ema
+from fer_core.training.faces import FaceSet
+from fer_core.training.objective import Labels, Objective
+from fer_core.training.optim import build_optimizer
+from fer_core.training.predict import pooled_features, predict
+from fer_core.training.sam import Sam, frozen_statistics
+
+
+class Sample(NamedTuple):
+    """A batch as the model sees it: pictures (B, C, H, W), labels, and classes (B, K), soft where mixed."""
+
+    images: Tensor
+    labels: Labels
+    classes: Tensor
+
+
+class Scores(nn.Module):
+    """A model reduced to what its emotion loss is computed on: pictures (B, C, H, W) to (B, C)."""
+
+    def __init__(self, model: FerModel, precision: str) -> None:
+        super().__init__()
+        self.model = model
+        self.precision = precision
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores in float32."""
+        with autocast(self.model, images.device, self.precision):
+            return self.model(images).scores.float()
+
+
+class Learner:
+    """One run's model and everything that changes with it.
+
+    Attributes:
+        model: what is trained.
+        ema: the average of its weights, where the recipe keeps one.
+    """
+
+    def __init__(self, recipe: Recipe, model: FerModel, faces: FaceSet, labels: LabelSet) -> None:
+        """Prepare training on `faces`, which lie on the model's device.
+
+        Raises:
+            ConfigError: the recipe does not suit these faces (no class below `few_shot_below`, no intensities).
+        """
+        self.recipe, self.model, self.faces = recipe, model, faces
+        device = faces.pixels.device
+        votes = faces.votes if faces.votes.shape[1] else None
+        self.targets = emotion_targets(recipe.target, faces.labels, votes, labels.classes, labels.votes)
+        self.classes = functional.one_hot(faces.labels, len(labels.classes)).float()
+        if recipe.au_intensity > 0 and bool(faces.intensities.isnan().all()):
+            raise ConfigError("`au_intensity` above 0 needs AU intensities; no train face has any.")
+        self.objective = Objective(recipe, faces, self.targets).to(device)
+        self.optimizer = build_optimizer(
+            recipe.optimizer, model, recipe.lr, recipe.weight_decay, layer_decay=recipe.layer_decay
+        )
+        if weights := list(self.objective.parameters()):
+            self.optimizer.add_param_group({"params": weights, "weight_decay": 0.0, "lr_scale": 1.0})
+        self.ema = Ema(model, recipe.ema) if recipe.ema > 0 else None
+        self.sam = Sam(self.trained, recipe.sam) if recipe.sam > 0 else None
+        self._prepare_rare(faces)
+        self.refresh()
+
+    def _prepare_rare(self, faces: FaceSet) -> None:
+        recipe, labels = self.recipe, faces.labels.cpu()
+        self.rare = few_shot_classes(labels, recipe.few_shot_below) if recipe.few_shot_below else []
+        if recipe.few_shot_below and not self.rare:
+            raise ConfigError(
+                f"Expected a class with 2 to {recipe.few_shot_below - 1} train pictures for `few_shot_below: "
+                f"{recipe.few_shot_below}`; the smallest has {int(labels.bincount().min())}."
+            )
+        self.cpu_labels = labels
+        self.meta_weight: MetaWeight | None = None
+        if recipe.meta == "meta_weight":
+            torch.manual_seed(derived_seed(recipe.seed, 5))
+            self.meta_weight = MetaWeight(faces.pixels.device, lr=recipe.meta_lr)
+            draw = torch.Generator().manual_seed(derived_seed(recipe.seed, 6))
+            self.meta_index = meta_set(labels, recipe.meta_per_class, draw)
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """Everything that the optimiser moves."""
+        return [*self.model.parameters(), *self.objective.parameters()]
+
+    @property
+    def evaluated(self) -> FerModel:
+        """The model that is validated and kept."""
+        return self.model if self.ema is None else self.ema.model
+
+    def refresh(self) -> None:
+        """Bring the class means of a prototype head up to date with the features."""
+        models = [self.model] if self.ema is None else [self.model, self.ema.model]
+        for model in models:
+            if isinstance(model.head, Prototype):
+                device = self.faces.pixels.device
+                with autocast(model, device, self.recipe.precision):
+                    model.head.refresh(pooled_features(model, self.faces), self.targets)
+
+    def losses(self) -> Tensor:
+        """Return every train face's negative log-likelihood (N,) under the model as it stands, without augmentation."""
+        with autocast(self.model, self.faces.pixels.device, self.recipe.precision):
+            logs, _ = predict(self.model, self.faces)
+        self.model.train()
+        return -logs.gather(1, self.cpu_labels[:, None])[:, 0]
+
+    def sample(self, index: Tensor, generator: torch.Generator) -> Sample:
+        """Return the faces `index` augmented and mixed."""
+        faces, recipe = self.faces, self.recipe
+        batch = self._augmented(index, generator)
+        count, units = self.targets.shape[1], batch.aus.shape[1]
+        targets = torch.cat([self.targets[index], self.classes[index]], dim=1)
+        aus = torch.cat([batch.aus, faces.intensities[index]], dim=1)
+        images, targets, aus = mix(recipe.mix, batch.images, targets, aus, alpha=recipe.mix_alpha, generator=generator)
+        return Sample(images, Labels(targets[:, :count], aus[:, :units], aus[:, units:]), targets[:, count:])
+
+    def _augmented(self, index: Tensor, generator: torch.Generator) -> Batch:
+        faces = self.faces
+        batch = Batch(faces.images(index), faces.landmarks[index], faces.aus[index], faces.au_names)
+        return augment(self.recipe.augment, batch, generator)
+
+    def step(
+        self, number: int, sample: Sample, generator: torch.Generator, episodes: torch.Generator
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Take one step of the optimiser.
+
+        Args:
+            number: of the step, counted from 0 over all epochs.
+            sample: the batch.
+            generator: on the device, for the augmentation of further pictures.
+            episodes: on the CPU, for the choice of further pictures.
+
+        Returns:
+            The loss, the logits (B, K) and parts of the loss, all detached.
+        """
+        recipe, model = self.recipe, self.model
+        task = self._episode(episodes) if recipe.few_shot_below else None
+        pictures = None if task is None else self._augmented(_indices(task, self.faces), generator).images
+        with autocast(model, sample.images.device, recipe.precision):
+            output = model(sample.images)
+        weights = None
+        if self.meta_weight is not None:
+            weights = self._sample_weights(sample, output.features.detach(), generator, episodes)
+
+        def total(found: Any) -> tuple[Tensor, dict[str, Tensor]]:
+            few_shot = None if task is None or pictures is None else self._few_shot_loss(task, pictures)
+            return self.objective(found, self._scores(found, sample.labels.target), sample.labels, weights, few_shot)
+
+        loss, parts = total(output)
+        if weights is not None:
+            parts["sample_weight_deviation"] = weights.std(correction=0)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.sam is not None:
+            self.sam.climb()
+            self.optimizer.zero_grad(set_to_none=True)
+            with frozen_statistics(model):
+                with autocast(model, sample.images.device, recipe.precision):
+                    again = model(sample.images)
+                total(again)[0].backward()
+            self.sam.descend()
+        if recipe.meta == "maml":
+            self._add_maml(self._episode(episodes), generator)
+        if recipe.clip_grad > 0:
+            nn.utils.clip_grad_norm_(self.trained, recipe.clip_grad)
+        self.optimizer.step()
+        if self.ema is not None:
+            self.ema.update(number)
+        return loss.detach(), output.logits.detach(), parts
+
+    def _scores(self, output: Any, target: Tensor) -> Tensor:
+        head = self.model.head
+        if isinstance(head, Prototype):
+            return head.training_logits(output.features, target)
+        return output.scores
+
+    def _episode(self, generator: torch.Generator) -> Episode:
+        recipe = self.recipe
+        rare = self.rare or self.cpu_labels.unique().tolist()
+        return episode(
+            self.cpu_labels,
+            rare,
+            ways=recipe.episode_ways,
+            shots=recipe.episode_shots,
+            queries=recipe.episode_queries,
+            generator=generator,
+        )
+
+    def _few_shot_loss(self, task: Episode, images: Tensor) -> Tensor:
+        # the batch norms' statistics stay those of the training batches, whose classes are not so even
+        with frozen_statistics(self.model), autocast(self.model, images.device, self.recipe.precision):
+            features = self.model.features(images).float()
+        shown = len(task.support)
+        device = images.device
+        return prototypical_loss(
+            features[:shown], task.support_class.to(device), features[shown:], task.query_class.to(device)
+        )
+
+    def _sample_weights(
+        self, sample: Sample, features: Tensor, generator: torch.Generator, episodes: torch.Generator
+    ) -> Tensor:
+        assert self.meta_weight is not None
+        count = min(len(self.meta_index), len(sample.images))
+        chosen = self.meta_index[torch.randperm(len(self.meta_index), generator=episodes)[:count]]
+        index = chosen.to(sample.images.device)
+        images, target = self._augmented(index, generator).images, self.targets[index]
+        loss, step = self.objective.emotion_loss.per_sample, self.recipe.meta_step
+        if self.recipe.meta_scope == "all":
+            module: nn.Module = Scores(self.model, self.recipe.precision)
+            return self.meta_weight.weigh(module, sample.images, sample.labels.target, images, target, loss, step)
+        precision = autocast(self.model, images.device, self.recipe.precision)
+        with torch.no_grad(), frozen_statistics(self.model), precision:
+            meta_features = self.model.features(images)
+        return self.meta_weight.weigh(
+            self.model.head, features.float(), sample.labels.target, meta_features.float(), target, loss, step
+        )
+
+    def _add_maml(self, task: Episode, generator: torch.Generator) -> None:
+        recipe = self.recipe
+        criterion = self.objective.emotion_loss
+
+        def loss_of(model: nn.Module, index: Tensor) -> Tensor:
+            images = self._augmented(index, generator).images
+            with autocast(model, images.device, recipe.precision):
+                scores = model(images).scores
+            return criterion(scores.float(), self.targets[index])
+
+        device = self.faces.pixels.device
+        gradients = first_order_gradient(
+            self.model,
+            loss_of,
+            task.support.to(device),
+            task.query.to(device),
+            inner_lr=recipe.maml_lr,
+            inner_steps=recipe.maml_steps,
+        )
+        add_gradients(self.model.parameters(), gradients, recipe.maml_weight)
+
+    def _parts(self) -> Iterable[tuple[str, Any]]:
+        parts = {
+            "model": self.model,
+            "objective": self.objective,
+            "optimizer": self.optimizer,
+            "ema": self.ema,
+            "meta_weight": self.meta_weight,
+        }
+        return ((name, part) for name, part in parts.items() if part is not None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a resumed run needs, tensors and plain values."""
+        return {name: part.state_dict() for name, part in self._parts()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state again."""
+        for name, part in self._parts():
+            part.load_state_dict(state[name])
+
+
+def _indices(task: Episode, faces: FaceSet) -> Tensor:
+    return torch.cat([task.support, task.query]).to(faces.pixels.device)

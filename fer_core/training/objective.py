@@ -1,0 +1,118 @@
+"""What a training step minimises: emotion + λ · AU, the few-shot episodes' loss on top.
+
+λ is `au_weight`, or learned from the tasks' uncertainty; the AU part is detection + `au_intensity` · intensity. The
+class weights of `drw` (Cao et al., NeurIPS 2019) come in late: the first epochs learn features from all faces alike.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fer_core.choices import UNCERTAINTY
+from fer_core.losses import build_loss
+from fer_core.losses.au import build_au_loss
+from fer_core.losses.common import EmotionLoss
+from fer_core.losses.intensity import masked_intensity_loss
+from fer_core.losses.uncertainty import UncertaintyWeights
+from fer_core.models import Output
+from fer_core.recipe import Recipe
+from fer_core.training.faces import FaceSet
+
+
+class Labels(NamedTuple):
+    """What is known of B faces: target (B, C) probabilities, aus (B, A) and intensities (B, A), NaN where unknown."""
+
+    target: Tensor
+    aus: Tensor
+    intensities: Tensor
+
+
+class Objective(nn.Module):
+    """The losses of one recipe. Its parameters, if any, are the learned weights of the tasks."""
+
+    def __init__(self, recipe: Recipe, faces: FaceSet, targets: Tensor) -> None:
+        """Take class and AU counts from the train faces and their targets (N, C)."""
+        super().__init__()
+        self.recipe = recipe
+        self.epoch = 0
+        counts = targets.sum(dim=0)
+        deferred = recipe.drw is not None
+        self.early = _emotion_loss(recipe, counts, reweight=False if deferred else None)
+        self.late = _emotion_loss(recipe, counts, reweight=True) if deferred else self.early
+        self.au_loss = build_au_loss(
+            recipe.au_loss,
+            positives=(faces.aus == 1).sum(dim=0),
+            annotated=(~faces.aus.isnan()).sum(dim=0),
+            asl_gamma_pos=recipe.asl_gamma_pos,
+            asl_gamma_neg=recipe.asl_gamma_neg,
+            asl_clip=recipe.asl_clip,
+        )
+        self.uncertainty = UncertaintyWeights(2) if recipe.au_weight == UNCERTAINTY else None
+
+    @property
+    def emotion_loss(self) -> EmotionLoss:
+        """The emotion loss of the epoch at hand."""
+        recipe = self.recipe
+        late = recipe.drw is not None and self.epoch >= recipe.drw * recipe.epochs
+        return self.late if late else self.early
+
+    def forward(
+        self,
+        output: Output,
+        scores: Tensor,
+        labels: Labels,
+        weights: Tensor | None = None,
+        few_shot: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the scalar to minimise, and its parts, detached, by their names in the history.
+
+        Args:
+            output: of the model.
+            scores: (B, C), `output.scores` or what the head makes of them in training.
+            labels: of the same faces, mixed where they are.
+            weights: (B,) of the faces' emotion losses; None for 1.
+            few_shot: scalar loss of an episode.
+        """
+        losses = self.emotion_loss.per_sample(scores.float(), labels.target)
+        total = emotion = losses.mean() if weights is None else (weights * losses).mean()
+        parts: dict[str, Tensor] = {}
+        if output.au_logits is not None:
+            au = self.au_loss(output.au_logits.float(), labels.aus)
+            parts["au_loss"] = au.detach()
+            if output.intensities is not None:
+                intensity = masked_intensity_loss(output.intensities.float(), labels.intensities)
+                parts["au_intensity_loss"] = intensity.detach()
+                au = au + self.recipe.au_intensity * intensity
+            total = self._join(emotion, au, labels.aus)
+        if few_shot is not None:
+            parts["few_shot_loss"] = few_shot.detach()
+            total = total + self.recipe.few_shot_weight * few_shot
+        return total, parts
+
+    def _join(self, emotion: Tensor, au: Tensor, aus: Tensor) -> Tensor:
+        if self.uncertainty is None:
+            return emotion + float(self.recipe.au_weight) * au
+        known = torch.stack([aus.new_ones((), dtype=torch.bool), (~aus.isnan()).any()])
+        return self.uncertainty([emotion, au], known)
+
+    def learned_weights(self) -> dict[str, float]:
+        """Return the tasks' learned weights, for the history; nothing where they are fixed."""
+        if self.uncertainty is None:
+            return {}
+        emotion, au = self.uncertainty.weights().tolist()
+        return {"emotion_task_weight": emotion, "au_task_weight": au}
+
+
+def _emotion_loss(recipe: Recipe, counts: Tensor, reweight: bool | None) -> EmotionLoss:
+    return build_loss(
+        recipe.loss,
+        class_counts=counts,
+        focal_gamma=recipe.focal_gamma,
+        cb_beta=recipe.cb_beta,
+        label_smoothing=recipe.label_smoothing,
+        ldam_margin=recipe.ldam_margin,
+        margin_scale=recipe.head_scale if recipe.head == "cosine" else 1.0,
+        logit_tau=recipe.logit_tau,
+        reweight=reweight,
+    )
