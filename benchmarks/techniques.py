@@ -22,11 +22,13 @@ import yaml
 
 from fer_core.config import load_params
 from fer_core.errors import DataError, unknown_name
-from fer_core.files import read_json, write_json
+from fer_core.files import read_json, write_json, write_text
 from fer_core.labels import from_card
 from fer_core.recipe import Recipe, merged, resolve
 
 RESULTS = Path("benchmarks/results/techniques.json")
+DOCUMENT = Path("docs/techniques.md")
+BEGIN, END = "<!-- variants -->", "<!-- /variants -->"
 FREE: dict[str, Any] = {"sampler": "none"}  # a loss or weights that correct the imbalance need no sampler beside them
 
 # group -> variant -> what it changes in the baseline
@@ -60,9 +62,16 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     "few_shot": {
         "cosine head": {"head": "cosine"},
         "prototype head": {"head": "prototype"},
-        "episodes": {"few_shot_below": 50},
-        "cosine head, episodes": {"head": "cosine", "few_shot_below": 50},
-        "prototype head, episodes": {"head": "prototype", "few_shot_below": 50},
+        "episodes": {"few_shot_below": 50, "few_shot_weight": 0.5},
+        "cosine head, episodes": {"head": "cosine", "few_shot_below": 50, "few_shot_weight": 0.5},
+        "prototype head, episodes": {"head": "prototype", "few_shot_below": 50, "few_shot_weight": 0.5},
+        "light episodes, no sampler": {"few_shot_below": 50, "few_shot_weight": 0.1, **FREE},
+        "cosine head, light episodes, no sampler": {
+            "head": "cosine",
+            "few_shot_below": 50,
+            "few_shot_weight": 0.1,
+            **FREE,
+        },
     },
     "meta": {
         "meta_weight": {"meta": "meta_weight", **FREE},
@@ -87,6 +96,34 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 app = typer.Typer(add_completion=False)
+
+
+def tables(results: Mapping[str, Any]) -> str:
+    """Return the figures as one Markdown table: means over the seeds, in percent, of validation."""
+    lines = ["| Variant | Keys | Seeds | Accuracy % | UAR % | Macro-F1 % | AU-F1 % | Train s |"]
+    lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for variants in results.values():
+        for name, entry in variants.items():
+            mean = entry["mean"]
+            figures = [f"{100 * mean[key]:.1f}" for key in ("accuracy", "uar", "macro_f1")]
+            au_f1 = f"{100 * mean['au_f1']:.1f}" if "au_f1" in mean else ""
+            keys = ", ".join(f"`{key}: {value}`" for key, value in entry["set"].items())
+            cells = [name, keys, str(len(entry["seeds"])), *figures, au_f1, f"{mean['seconds']:.0f}"]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_document(results: Mapping[str, Any], document: Path = DOCUMENT) -> None:
+    """Put the table between the document's marks.
+
+    Raises:
+        DataError: the document lacks the marks.
+    """
+    text = document.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise DataError(f"Expected {document} to have the marks {BEGIN} and {END} once each.")
+    before, rest = text.split(BEGIN)
+    write_text(document, f"{before}{BEGIN}\n{tables(results)}\n{END}{rest.split(END)[1]}")
 
 
 def _recipe(change: Mapping[str, Any], seed: int) -> Recipe:
@@ -158,6 +195,13 @@ def main(
             write_json(out, results)
             text = ", ".join(f"{key} {100 * means[key]:.1f}" for key in ("accuracy", "uar", "macro_f1"))
             print(f"{group}: {variant}: {text}", flush=True)
+    results = {
+        group: {v: results[group][v] for v in GROUPS[group] if v in results[group]}
+        for group in GROUPS
+        if group in results
+    }
+    write_json(out, results)
+    write_document(results)
 
 
 if __name__ == "__main__":

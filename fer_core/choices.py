@@ -23,6 +23,7 @@ NAMES = {
     "precision": ("auto", "fp32", "bf16"),
 }
 SSL_METHODS = ("none", "byol")
+AU_LABELS = ("annotated", "prototypes")  # not part of a recipe: all runs train on the same AUs
 UNCERTAINTY = "uncertainty"  # au_weight: the weights are learned
 
 

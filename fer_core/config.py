@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from fer_core.choices import Choices, check_choices
+from fer_core.choices import AU_LABELS, Choices, check_choices
 from fer_core.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
@@ -131,7 +131,6 @@ class Params:
         return self.profiles[self.profile]
 
 
-AU_LABELS = ("annotated", "prototypes")
 CHOICE_KEYS = tuple(item.name for item in fields(Choices))
 
 

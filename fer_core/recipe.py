@@ -144,4 +144,6 @@ def missing_for(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
         return "no AU labels"
     if recipe.init == "identity" and not card["identities"]:
         return "no identities"
+    if recipe.few_shot_below > 0 and not any(1 < n < recipe.few_shot_below for n in card["train_counts"]):
+        return f"no class with 2 to {recipe.few_shot_below - 1} train pictures"
     return why_not(recipe.target, card)

@@ -13,6 +13,8 @@ from fer_core.errors import ConfigError
 from fer_core.recipe import Recipe, merged, missing_for, resolve
 
 BEYOND = "beyond"
+_KNOWN = ("aus", "identities", "clips", "votes", "vote_names", "classes", "train_counts")  # what a recipe may need
+WEAK_NOTE = "AU labels are weak: prototypes of each emotion (Du et al., PNAS 2014), not annotations of a face"
 # In the order in which the ladder climbs them. The roadmap document has three; nothing is claimed for our own part.
 PHASES: dict[int | str, dict[str, Any]] = {
     1: {"title": "Phase 1: quick wins", "from": 55, "to": 65, "claimed": [10, 10]},
@@ -35,7 +37,8 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: the baseline cannot be trained on these data, or a technique has no run.
     """
     weak = params.au_labels == "prototypes"  # of the emotion: every set has them
-    card = {**card, "aus": card["aus"] or weak}
+    counts = [card["counts"]["train"][name] for name in card["classes"]]
+    card = {**card, "aus": card["aus"] or weak, "train_counts": counts}
     baseline = asdict(params.choices)
     recipe = resolve(baseline, params.active_profile, params.seed)
     if lack := missing_for(recipe, card):
@@ -51,7 +54,7 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data": params.data,
         "profile": params.profile,
-        "notes": card["notes"],
+        "notes": [*card["notes"], WEAK_NOTE] if weak else card["notes"],
         "phases": PHASES,
         "ladder": ladder,
         "techniques": techniques,
@@ -59,7 +62,7 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
         "backbones": _pretrained(params),
         "baseline": baseline,
         "settings": asdict(params.active_profile),
-        "card": {key: card[key] for key in ("aus", "identities", "clips", "votes", "vote_names", "classes")},
+        "card": {key: card[key] for key in _KNOWN},
         "seed": params.seed,
         "runs": {run: item.source for run, item in params.runs.items()},
     }
@@ -84,9 +87,10 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
     changed = merged(asdict(params.choices), config.set)
     recipe = resolve(changed, params.active_profile, params.seed)
     reason = _why_not(name, config, params, recipe, card)
+    weak = recipe.has_au_head and params.au_labels == "prototypes"
     return {
         "phase": config.phase,
-        "title": config.title,
+        "title": config.title + (" (weak AU labels)" if weak else ""),
         "kind": config.kind,
         "set": config.set,
         "claimed": config.claimed,

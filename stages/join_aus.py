@@ -26,9 +26,10 @@ def main(
     debug: bool = DEBUG,
 ) -> None:
     """Join Action Unit labels to the manifest; the test split's are locked away."""
-    from fer_core.aus import AU_LABELS, SOURCES
+    from fer_core.aus import SOURCES
     from fer_core.aus.intensity import read_intensities
     from fer_core.aus.join import ALONE, join, join_prototypes, without_aus
+    from fer_core.choices import AU_LABELS
     from fer_core.errors import unknown_name
     from fer_core.files import write_json, write_parquet
     from fer_core.labels import label_set

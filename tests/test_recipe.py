@@ -20,6 +20,7 @@ CARD = {
     "votes": True,
     "vote_names": ["sadness", "anger", "fear"],
     "classes": ["sadly angry", "sadly fearful"],
+    "train_counts": [582, 6],
 }
 
 
@@ -175,6 +176,8 @@ def test_what_the_data_lack_is_said() -> None:
     assert missing_for(recipe(init="identity"), CARD | {"identities": False}) == "no identities"
     assert missing_for(recipe(), CARD | {"aus": False, "identities": False}) is None
     assert missing_for(recipe(au_weight="uncertainty"), CARD | {"aus": False}) == "no AU labels"
+    assert missing_for(recipe(few_shot_below=6), CARD) == "no class with 2 to 5 train pictures"
+    assert missing_for(recipe(few_shot_below=7), CARD) is None
     assert missing_for(recipe(target="votes"), CARD | {"votes": False}) == "no votes"
     basic = CARD | {"classes": ["anger", "fear"]}
     assert missing_for(recipe(target="compound"), basic) == "its classes are not pairs of basic emotions"

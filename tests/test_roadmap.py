@@ -26,10 +26,16 @@ STANDIN = {
     "votes": True,
     "vote_names": list(BASIC_EMOTIONS),
     "classes": list(RAFCE.classes),
+    "counts": {"train": dict.fromkeys(RAFCE.classes, 30)},
     "notes": ["generated faces, not people"],
 }
 LACKING: dict[str, Any] = {"aus": False, "identities": False, "clips": False, "votes": False, "vote_names": None}
-FER2013 = {**LACKING, "classes": list(labels.FER2013.classes), "notes": []}
+FER2013 = {
+    **LACKING,
+    "classes": list(labels.FER2013.classes),
+    "counts": {"train": dict.fromkeys(labels.FER2013.classes, 436)},
+    "notes": [],
+}
 TECHNIQUES = [
     "au_multitask",
     "attention",
@@ -155,6 +161,7 @@ def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
 def test_data_without_aus_identities_and_clips_say_so_row_by_row() -> None:
     layout = road(FER2013)
     expected = {"au_multitask": "no AU labels", "face_pretraining": "no identities", "temporal": "no clips"}
+    expected["few_shot"] = "no class with 2 to 49 train pictures"
     expected |= {"votes": "no votes", "compound": "its classes are not pairs of basic emotions"}
     assert reasons(layout) == dict.fromkeys(TECHNIQUES) | expected
     plans = all_plans(layout)
@@ -448,3 +455,24 @@ def test_first_weights_from_a_file_are_not_replaced_by_the_last_rung() -> None:
 
 def test_clips_without_temporal_models_are_told_as_such():
     assert reasons(road(card=STANDIN | {"clips": True}))["temporal"] == "there are clips, but no temporal models yet"
+
+
+def test_weak_au_labels_are_named_wherever_a_row_stands() -> None:
+    layout = road(FER2013, au_labels="prototypes")
+    technique = layout["techniques"]["au_multitask"]
+    assert technique["applicable"] and technique["title"] == "AU multi-task (weak AU labels)"
+    assert [note for note in layout["notes"] if note.startswith("AU labels are weak")]
+    plain = road(STANDIN)
+    assert plain["techniques"]["au_multitask"]["title"] == "AU multi-task"
+    assert plain["notes"] == STANDIN["notes"]
+
+
+def test_a_phase_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`roadmap\.vit\.phase` to be one of 1, 2, beyond, 3, or null; got 4"):
+        road(loaded=params(lambda raw: raw["roadmap"]["vit"].update(phase=4)))
+
+
+@pytest.mark.parametrize("change", [{"au_labels": "guessed"}, {"au_labels": "prototype"}])
+def test_unknown_au_labels_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="`au_labels` to be one of annotated, prototypes"):
+        params(**change)

@@ -5,6 +5,7 @@ RAF-CE: 4,549 faces in the wild, 14 compound emotions. The text files read `NAME
     RAFCE_emolabel.txt       0001.jpg 5                class index, 0 first
     RAFCE_partition.txt      0001.jpg 0                0 train, 1 test, 2 validation
     RAFCE_AUlabel.txt        0001.jpg 1+4+L12          optional; read by `fer_core.aus`
+    AUintensity.csv          picture,AU1,AU12 ..       optional; 0 to 5 or A to E, read by `fer_core.aus.intensity`
     rafml_distribution.txt   0001.jpg v0 .. v5         optional votes, in the order of `BASIC_EMOTIONS`
     RAFCE_landmark.txt       0001.jpg x0 y0 .. x4 y4   optional, pixels of the original picture
     RAFCE_subject.txt        0001.jpg s0001            optional

@@ -1,5 +1,7 @@
 """Each alarm rings for its failure and is silent one step before it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -73,9 +75,23 @@ def test_nan_in_history_or_predictions():
 
 
 @pytest.mark.parametrize(
-    ("loss", "sampler", "rings"),
-    [("cb", "weighted", True), ("cb", "none", False), ("ce", "weighted", False), ("focal", "weighted", False)],
+    ("recipe", "told"),
+    [
+        ({"loss": "cb", "sampler": "weighted"}, "two imbalance corrections at once: sampler weighted and loss cb"),
+        ({"loss": "logit_adjusted", "sampler": "balanced"}, "sampler balanced and loss logit_adjusted"),
+        ({"loss": "ldam", "sampler": "square_root"}, "sampler square_root and loss ldam"),
+        ({"loss": "ce", "sampler": "weighted", "drw": 0.8}, "sampler weighted and drw"),
+        ({"loss": "balanced_softmax", "sampler": "none", "drw": 0.8}, "loss balanced_softmax and drw"),
+        ({"loss": "cb", "sampler": "weighted", "meta": "meta_weight"}, "three .* loss cb and meta_weight"),
+        ({"loss": "cb", "sampler": "none"}, None),
+        ({"loss": "cb", "sampler": "none", "drw": 0.8}, None),
+        ({"loss": "ldam", "sampler": "curriculum", "drw": 0.8}, None),
+        ({"loss": "ce", "sampler": "weighted", "drw": None, "meta": "none"}, None),
+        ({"loss": "focal", "sampler": "weighted", "meta": "maml"}, None),
+        ({}, None),
+    ],
 )
-def test_two_corrections(loss, sampler, rings):
-    assert bool(alarms.two_corrections({"loss": loss, "sampler": sampler})) is rings
-    assert alarms.two_corrections({}) == []
+def test_two_corrections(recipe, told):
+    found = alarms.two_corrections(recipe)
+    assert len(found) == (told is not None)
+    assert told is None or re.search(told, found[0])

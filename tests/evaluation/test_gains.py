@@ -12,6 +12,7 @@ from fer_core.evaluation.table import (
     headline,
     score_text,
     summarise,
+    title_text,
     verdict_text,
 )
 
@@ -38,6 +39,12 @@ def test_verdict_against_a_claim_of_5_to_10(low, high, expected):
 def test_an_open_claim_cannot_be_exceeded():
     assert verdict(50, 60, 5, None) == "compatible with the claim"
     assert verdict(1, 2, 5, None) == "below the claim"
+
+
+def test_without_a_claim_a_gain_is_only_told_from_0():
+    assert verdict(0.1, 2, None, None) == "above 0, nothing was claimed"
+    assert verdict(-0.1, 2, None, None) == "not distinguishable from 0"
+    assert verdict(-2, -1, None, None) == "harmful"
 
 
 def run(accuracy=0.5, **facts):
@@ -73,6 +80,24 @@ def test_a_run_that_was_not_needed_keeps_its_reason():
     alone = rows[2]
     assert (alone["view"], alone["applicable"], alone["reason"]) == ("alone", False, "same as the baseline")
     assert verdict_text(alone) == "not applicable: same as the baseline"
+
+
+def test_what_lies_beyond_the_roadmap_is_a_phase_without_a_claim():
+    beyond = {"title": "Beyond the roadmap", "from": None, "to": None, "claimed": None}
+    layout = road(phase="beyond", claimed=None)
+    layout["phases"]["beyond"] = beyond
+    rows = gain_rows(layout, {"t": STATE}, RUNS | {"train/alone-t": run()}, compare, score)
+    row = next(row for row in rows if row["technique"] == "phase beyond")
+    assert (row["phase"], row["claimed_low"], row["gain"]) == ("beyond", None, 5.0)
+    assert verdict_text(row) == "above 0, nothing was claimed" and claim_text(row) == "–"
+    assert title_text(row) == "Beyond the roadmap", "not: Phase beyond"
+    summary = summarise(rows, "train/ladder-t", compare, score)
+    assert summary["phase_beyond_accuracy"] == 0.5
+    assert "claims 55 -> 65" in headline(summary, layout)
+    empty = road()
+    empty["phases"]["beyond"] = beyond
+    rows = gain_rows(empty, {"t": STATE}, RUNS | {"train/alone-t": run()}, compare, score)
+    assert all(row["technique"] != "phase beyond" for row in rows), "no row for a phase of nothing"
 
 
 def test_a_technique_of_the_users_own_that_is_not_on_the_ladder_is_an_alone_row_only():

@@ -43,7 +43,8 @@ class Project:
         write_manifest(root / "data/join_aus/manifest.parquet", joined, "join_aus", len(CLASSES))
         write_json(root / "data/join_aus/aus.json", {"names": list(aus)})
         card: dict[str, Any] = {"data": "made up", "classes": CLASSES, "aus": True, "identities": True, "clips": False}
-        card |= {"votes": False, "vote_names": None}
+        train = {name: int((labels[splits == "train"] == k).sum()) for k, name in enumerate(CLASSES)}
+        card |= {"votes": False, "vote_names": None, "counts": {"train": train}}
         write_json(root / "data/ingest/card.json", card | {"notes": []})
         self.save_pixels()
         self.write_params()

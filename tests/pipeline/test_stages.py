@@ -474,7 +474,9 @@ def test_a_typo_in_params_is_one_sentence_and_the_old_plans_stay(planned: Projec
     Path("params.yaml").write_text(text.replace("sampler: weighted", "smapler: weighted"))
     one_sentence(shell(planned.root, "plan"), "'smapler'", "Did you mean 'sampler'")
     Path("params.yaml").write_text(text.replace("loss: ce ", "loss: focl "))
-    one_sentence(shell(planned.root, "plan"), "Expected `loss` to be one of cb, ce, focal", "Did you mean 'focal'")
+    one_sentence(
+        shell(planned.root, "plan"), "Expected `loss` to be one of balanced_softmax, cb, ", "Did you mean 'focal'"
+    )
     assert files(Path("plans")) == before
 
 
