@@ -2,12 +2,12 @@
 
 This is how a row of the roadmap chooses among its variants; test faces are not looked at. It needs the aligned faces
 of the workspace (`dvc repro join_aus`), trains two variants at a time with one thread each, several seeds of each, and
-writes benchmarks/results/techniques.json and the table in docs/techniques.md. A variant that was measured before with
+writes benchmarks/results/techniques.json and the tables in docs/techniques.md. A variant that was measured before with
 the same recipe is not trained again; `--again` measures it anew.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -22,13 +22,24 @@ import yaml
 
 from fer_core.config import load_params
 from fer_core.errors import DataError, unknown_name
+from fer_core.evaluation.table import claim_text, gain_text, title_text, verdict_text
 from fer_core.files import read_json, write_json, write_text
 from fer_core.labels import from_card
 from fer_core.recipe import Recipe, merged, resolve
 
 RESULTS = Path("benchmarks/results/techniques.json")
 DOCUMENT = Path("docs/techniques.md")
-BEGIN, END = "<!-- variants -->", "<!-- /variants -->"
+GAINS = Path("metrics/gains.json")
+TECHNIQUES = [
+    "au_multitask",
+    "imbalance",
+    "few_shot",
+    "meta_learning",
+    "curriculum",
+    "votes",
+    "compound",
+    "optimisation",
+]
 FREE: dict[str, Any] = {"sampler": "none"}  # a loss or weights that correct the imbalance need no sampler beside them
 
 # group -> variant -> what it changes in the baseline
@@ -113,17 +124,36 @@ def tables(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_document(results: Mapping[str, Any], document: Path = DOCUMENT) -> None:
-    """Put the table between the document's marks.
+def gave(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each technique of the document gave on test faces, as Markdown, from the rows of metrics/gains.json."""
+    lines = ["| Technique | Alone: gain, points [95 %] | On the ladder | Claimed | Verdict, alone |"]
+    lines += ["| --- | ---: | ---: | ---: | :--- |"]
+    ladder = {row["technique"]: row for row in rows if row["view"] == "ladder"}
+    for row in rows:
+        if row["view"] == "alone" and row["technique"] in TECHNIQUES:
+            rung = ladder.get(row["technique"])
+            kept = "" if rung is None else f"{gain_text(rung)}, {'kept' if rung['kept'] else 'not kept'}"
+            cells = [title_text(row), gain_text(row), kept, claim_text(row), verdict_text(row)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_document(
+    results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = (), document: Path = DOCUMENT
+) -> None:
+    """Put the tables between the document's marks.
 
     Raises:
         DataError: the document lacks the marks.
     """
     text = document.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise DataError(f"Expected {document} to have the marks {BEGIN} and {END} once each.")
-    before, rest = text.split(BEGIN)
-    write_text(document, f"{before}{BEGIN}\n{tables(results)}\n{END}{rest.split(END)[1]}")
+    for name, table in {"variants": tables(results), "gave": gave(rows)}.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise DataError(f"Expected {document} to have the marks {begin} and {end} once each.")
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}"
+    write_text(document, text)
 
 
 def _recipe(change: Mapping[str, Any], seed: int) -> Recipe:
@@ -168,8 +198,12 @@ def main(
     data: Path = typer.Option(Path("data"), help="Folder with ingest/, align/ and join_aus/."),
     out: Path = RESULTS,
     again: bool = False,
+    document: bool = typer.Option(False, help="Train nothing, only bring the document's tables up to date."),
 ) -> None:
     """Train the variants and write what they reached on validation."""
+    if document:
+        write_document(read_json(out), read_json(GAINS))
+        return
     wanted = groups or list(GROUPS)
     for name in wanted:
         if name not in GROUPS:
@@ -201,7 +235,7 @@ def main(
         if group in results
     }
     write_json(out, results)
-    write_document(results)
+    write_document(results, read_json(GAINS))
 
 
 if __name__ == "__main__":

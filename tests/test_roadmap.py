@@ -148,7 +148,11 @@ def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
         "attention": {"attention"},
         "face_pretraining": {"init"},
         "augmentation": {"augment", "mix", "mix_alpha"},
-        "imbalance": {"loss", "sampler", "cb_beta"},
+        "imbalance": {"loss", "sampler", "logit_tau"},
+        "meta_learning": {"meta", "sampler", "meta_per_class", "meta_lr", "meta_step"},
+        "curriculum": {"sampler", "curriculum_start", "curriculum_end"},
+        "votes": {"target"},
+        "compound": {"target"},
         "self_supervised": {"ssl"},
     }
     for name, keys in expected.items():
@@ -411,11 +415,11 @@ def test_another_loss_of_one_technique_changes_that_technique_alone() -> None:
     assert pretrained_before == pretrained_after
 
 
-@pytest.mark.parametrize("changes", [{"cb_beta": 0.9}, {"mix_alpha": 0.4}, {"focal_gamma": 1.0}])
+@pytest.mark.parametrize("changes", [{"episode_shots": 2}, {"mix_alpha": 0.4}, {"focal_gamma": 1.0}])
 def test_a_key_that_few_runs_use_changes_those_few(changes: dict[str, Any]) -> None:
     before, pretrained_before = snapshot()
     after, pretrained_after = snapshot(**changes)
-    users = {"cb_beta": "imbalance", "mix_alpha": "augmentation", "focal_gamma": None}[next(iter(changes))]
+    users = {"episode_shots": "few_shot", "mix_alpha": "augmentation", "focal_gamma": None}[next(iter(changes))]
     assert differing(before, after) == ({f"alone-{users}", f"ladder-{users}"} if users else set())
     assert pretrained_before == pretrained_after
 
