@@ -125,7 +125,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def gave(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return what each technique of the document gave on test faces, as Markdown, from the rows of metrics/gains.json."""
+    """Return as Markdown what the document's techniques gave on test faces, from the rows of metrics/gains.json."""
     lines = ["| Technique | Alone: gain, points [95 %] | On the ladder | Claimed | Verdict, alone |"]
     lines += ["| --- | ---: | ---: | ---: | :--- |"]
     ladder = {row["technique"]: row for row in rows if row["view"] == "ladder"}
