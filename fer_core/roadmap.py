@@ -16,11 +16,11 @@ BEYOND = "beyond"
 _KNOWN = ("aus", "identities", "clips", "votes", "vote_names", "classes", "train_counts")  # what a recipe may need
 WEAK_NOTE = "AU labels are weak: prototypes of each emotion (Du et al., PNAS 2014), not annotations of a face"
 # In the order in which the ladder climbs them. The roadmap document has three; nothing is claimed for our own part.
-PHASES: dict[int | str, dict[str, Any]] = {
-    1: {"title": "Phase 1: quick wins", "from": 55, "to": 65, "claimed": [10, 10]},
-    2: {"title": "Phase 2: advanced techniques", "from": 65, "to": 75, "claimed": [10, 10]},
+PHASES: dict[str, dict[str, Any]] = {
+    "1": {"title": "Phase 1: quick wins", "from": 55, "to": 65, "claimed": [10, 10]},
+    "2": {"title": "Phase 2: advanced techniques", "from": 65, "to": 75, "claimed": [10, 10]},
     BEYOND: {"title": "Beyond the roadmap", "from": None, "to": None, "claimed": None},
-    3: {"title": "Phase 3: final optimizations", "from": 75, "to": 80, "claimed": [5, None]},
+    "3": {"title": "Phase 3: final optimizations", "from": 75, "to": 80, "claimed": [5, None]},
 }
 KINDS = ("recipe", "ensemble", "tta", "temporal")
 _ALONE = {"ensemble": "stack/alone", "tta": "tta/baseline"}
@@ -72,8 +72,8 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
     config: TechniqueConfig = params.roadmap[name]
     if config.kind not in KINDS:
         raise ConfigError(f"Expected `roadmap.{name}.kind` to be one of {', '.join(KINDS)}; got {config.kind!r}.")
-    if config.phase is not None and config.phase not in PHASES:
-        known = ", ".join(str(phase) for phase in PHASES)
+    if config.phase is not None and str(config.phase) not in PHASES:
+        known = ", ".join(PHASES)
         raise ConfigError(f"Expected `roadmap.{name}.phase` to be one of {known}, or null; got {config.phase!r}.")
     alone = _ALONE.get(config.kind)
     if config.kind == "recipe":

@@ -136,7 +136,7 @@ def test_the_claims_are_those_of_the_document() -> None:
     assert all(claims[name] is None for name in TECHNIQUES if phases[name] == "beyond"), "ours carry no claim"
     assert phases["temporal"] is None
     spans = {number: (phase["from"], phase["to"]) for number, phase in layout["phases"].items()}
-    assert spans == {1: (55, 65), 2: (65, 75), "beyond": (None, None), 3: (75, 80)}
+    assert spans == {"1": (55, 65), "2": (65, 75), "beyond": (None, None), "3": (75, 80)}
 
 
 def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
