@@ -30,16 +30,8 @@ from fer_core.recipe import Recipe, merged, resolve
 RESULTS = Path("benchmarks/results/techniques.json")
 DOCUMENT = Path("docs/techniques.md")
 GAINS = Path("metrics/gains.json")
-TECHNIQUES = [
-    "au_multitask",
-    "imbalance",
-    "few_shot",
-    "meta_learning",
-    "curriculum",
-    "votes",
-    "compound",
-    "optimisation",
-]
+TECHNIQUES = ["au_multitask", "no_sampler", "imbalance", "few_shot", "meta_learning", "curriculum"]
+TECHNIQUES += ["votes", "compound", "optimisation"]
 FREE: dict[str, Any] = {"sampler": "none"}  # a loss or weights that correct the imbalance need no sampler beside them
 
 # group -> variant -> what it changes in the baseline
@@ -132,7 +124,7 @@ def gave(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         if row["view"] == "alone" and row["technique"] in TECHNIQUES:
             rung = ladder.get(row["technique"])
-            kept = "" if rung is None else f"{gain_text(rung)}, {'kept' if rung['kept'] else 'not kept'}"
+            kept = "no rung" if rung is None else f"{gain_text(rung)}, {'kept' if rung['kept'] else 'not kept'}"
             cells = [title_text(row), gain_text(row), kept, claim_text(row), verdict_text(row)]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -13,8 +13,17 @@ from fer_core.errors import ConfigError
 from fer_core.recipe import Recipe, merged, missing_for, resolve
 
 BEYOND = "beyond"
-_KNOWN = ("aus", "identities", "clips", "votes", "vote_names", "classes", "train_counts")  # what a recipe may need
-WEAK_NOTE = "AU labels are weak: prototypes of each emotion (Du et al., PNAS 2014), not annotations of a face"
+_KNOWN = (
+    "aus",
+    "intensities",
+    "identities",
+    "clips",
+    "votes",
+    "vote_names",
+    "classes",
+    "train_counts",
+)  # what a recipe may need
+WEAK_NOTE = "AU labels are weak: prototypes of the emotion (Du et al. 2014), not annotations"  # as aus.join says it
 # In the order in which the ladder climbs them. The roadmap document has three; nothing is claimed for our own part.
 PHASES: dict[str, dict[str, Any]] = {
     "1": {"title": "Phase 1: quick wins", "from": 55, "to": 65, "claimed": [10, 10]},
@@ -38,10 +47,11 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
     """
     weak = params.au_labels == "prototypes"  # of the emotion: every set has them
     counts = [card["counts"]["train"][name] for name in card["classes"]]
-    card = {**card, "aus": card["aus"] or weak, "train_counts": counts}
+    strengths = card["intensities"] and not weak  # prototypes say nothing of how strong an AU is
+    card = {**card, "aus": card["aus"] or weak, "intensities": strengths, "train_counts": counts}
     baseline = asdict(params.choices)
     recipe = resolve(baseline, params.active_profile, params.seed)
-    if lack := missing_for(recipe, card):
+    if lack := _lack(recipe, card):
         raise ConfigError(f"The baseline cannot be trained on data {params.data!r}: {lack}.")
     techniques = {}
     ladder = [rung for rung in params.ladder if rung != "baseline"]
@@ -87,10 +97,9 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
     changed = merged(asdict(params.choices), config.set)
     recipe = resolve(changed, params.active_profile, params.seed)
     reason = _why_not(name, config, params, recipe, card)
-    weak = recipe.has_au_head and params.au_labels == "prototypes"
     return {
         "phase": config.phase,
-        "title": config.title + (" (weak AU labels)" if weak else ""),
+        "title": config.title,
         "kind": config.kind,
         "set": config.set,
         "claimed": config.claimed,
@@ -111,6 +120,13 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, recipe: Recipe,
         return "no clips" if not card["clips"] else "there are clips, but no temporal models yet"
     if wanted is not None and name not in wanted:
         return f"not in the {params.profile} profile"
+    return _lack(recipe, card)
+
+
+def _lack(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
+    """Return what the data lack for a recipe, or None."""
+    if recipe.au_intensity > 0 and not card["intensities"]:
+        return "no AU intensities"
     return missing_for(recipe, card)
 
 
@@ -147,7 +163,7 @@ def _plan(run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason:
     recipe = None
     try:
         recipe = resolve(choices, profile, road["seed"])
-        lack = missing_for(recipe, road["card"])
+        lack = _lack(recipe, road["card"])
         if recipe.initial_weights and recipe.backbone not in road["backbones"]:
             lack = lack or f"no pretrained weights for backbone {recipe.backbone}"
     except ConfigError as error:  # alone it was checked by make_road: it contradicts what the ladder kept

@@ -29,6 +29,7 @@ FACTS = (
     "views",
     "milliseconds_per_face",
     "fingerprint",
+    "weak_aus",
 )
 
 app = typer.Typer(add_completion=False)

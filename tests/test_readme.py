@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from fer_core.config import load_params
 from fer_core.evaluation.table import claim_text, gain_text, percent, title_text, verdict_text
 
 ROOT = Path(__file__).parents[1]
@@ -62,3 +64,19 @@ def test_every_module_exists(module: str) -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", TEXT))))
 def test_every_link_leads_to_a_file(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in TEXT.splitlines() if line.startswith("dvc exp run") and "-S" in line]
+)
+def test_every_experiment_changes_a_key_that_there_is(line: str, tmp_path: Path) -> None:
+    """As DVC does: a key that the file lacks must be added with a +."""
+    from dvc.utils.hydra import apply_overrides
+
+    changes = re.findall(r"-S (\S+)", line)
+    if "--queue" in line:  # a sweep: one experiment a value
+        changes = [change.split(",")[0] for change in changes]
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    apply_overrides(path, changes)
+    assert load_params(yaml.safe_load(path.read_text(encoding="utf-8")))

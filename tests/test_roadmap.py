@@ -22,6 +22,7 @@ RAW["profile"] = "demo"
 STANDIN = {
     "aus": True,
     "identities": True,
+    "intensities": True,
     "clips": False,
     "votes": True,
     "vote_names": list(BASIC_EMOTIONS),
@@ -29,7 +30,14 @@ STANDIN = {
     "counts": {"train": dict.fromkeys(RAFCE.classes, 30)},
     "notes": ["generated faces, not people"],
 }
-LACKING: dict[str, Any] = {"aus": False, "identities": False, "clips": False, "votes": False, "vote_names": None}
+LACKING: dict[str, Any] = {
+    "aus": False,
+    "intensities": False,
+    "identities": False,
+    "clips": False,
+    "votes": False,
+    "vote_names": None,
+}
 FER2013 = {
     **LACKING,
     "classes": list(labels.FER2013.classes),
@@ -49,6 +57,7 @@ TECHNIQUES = [
     "ensemble",
     "tta",
     "self_supervised",
+    "no_sampler",
     "meta_learning",
     "curriculum",
     "compound",
@@ -120,6 +129,7 @@ def test_the_claims_are_those_of_the_document() -> None:
         "few_shot": [5, 10],
         "meta_learning": [5, 10],
         "curriculum": [5, 10],
+        "no_sampler": None,
         "votes": None,
         "compound": None,
         "optimisation": None,
@@ -134,7 +144,7 @@ def test_the_claims_are_those_of_the_document() -> None:
     assert [name for name in TECHNIQUES if phases[name] == 3] == ["ensemble", "tta", "self_supervised"]
     assert {name for name in TECHNIQUES if phases[name] == "beyond"} == {"votes", "compound", "optimisation"}
     assert all(claims[name] is None for name in TECHNIQUES if phases[name] == "beyond"), "ours carry no claim"
-    assert phases["temporal"] is None
+    assert phases["temporal"] is None and phases["no_sampler"] is None
     spans = {number: (phase["from"], phase["to"]) for number, phase in layout["phases"].items()}
     assert spans == {"1": (55, 65), "2": (65, 75), "beyond": (None, None), "3": (75, 80)}
 
@@ -461,14 +471,23 @@ def test_clips_without_temporal_models_are_told_as_such():
     assert reasons(road(card=STANDIN | {"clips": True}))["temporal"] == "there are clips, but no temporal models yet"
 
 
-def test_weak_au_labels_are_named_wherever_a_row_stands() -> None:
+def test_weak_au_labels_make_aus_of_every_set_and_a_note() -> None:
+    from fer_core.aus.join import WEAK
+
     layout = road(FER2013, au_labels="prototypes")
-    technique = layout["techniques"]["au_multitask"]
-    assert technique["applicable"] and technique["title"] == "AU multi-task (weak AU labels)"
-    assert [note for note in layout["notes"] if note.startswith("AU labels are weak")]
-    plain = road(STANDIN)
-    assert plain["techniques"]["au_multitask"]["title"] == "AU multi-task"
-    assert plain["notes"] == STANDIN["notes"]
+    assert layout["techniques"]["au_multitask"]["applicable"]
+    assert layout["notes"] == [WEAK]
+    assert road(STANDIN)["notes"] == STANDIN["notes"]
+
+
+def test_intensities_that_a_set_lacks_are_told() -> None:
+    change = {"roadmap": {"au_multitask": {"set": {"au_intensity": 0.5}}}}
+    assert road(STANDIN, **change)["techniques"]["au_multitask"]["reason"] is None
+    lacking = road(STANDIN | {"intensities": False}, **change)
+    assert lacking["techniques"]["au_multitask"]["reason"] == "no AU intensities"
+    assert all_plans(lacking)["ladder-au_multitask"]["reason"] == "no AU intensities"
+    weak = road(STANDIN, **change, au_labels="prototypes")
+    assert weak["techniques"]["au_multitask"]["reason"] == "no AU intensities", "prototypes have none"
 
 
 def test_a_phase_that_does_not_exist_is_refused() -> None:

@@ -24,6 +24,7 @@ class Dataset:
         title: the set's name for people.
         labels: class and vote names.
         aus: whether AU labels were published with it.
+        intensities: whether how strong they are was, too.
         clips: whether short clips were.
         notes: sentences for the head of every table made from it.
         standin: what `standin.json` says of a generated set (`read_standin_json`), or None.
@@ -34,6 +35,7 @@ class Dataset:
     title: str
     labels: LabelSet
     aus: bool = False
+    intensities: bool = False
     clips: bool = False
     notes: tuple[str, ...] = ()
     standin: dict[str, Any] | None = None
@@ -94,6 +96,7 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
         "classes": list(classes),
         "vote_names": list(dataset.labels.votes) if votes and dataset.labels.votes else None,
         "aus": dataset.aus,
+        "intensities": dataset.aus and dataset.intensities,
         "votes": votes,
         "identities": bool(learnt["subject"].value_counts().ge(2).sum() >= 2),
         "landmarks": bool(rows["landmarks"].notna().any()),

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 EMOTION, PARTITION, AUS = "RAFCE_emolabel.txt", "RAFCE_partition.txt", "RAFCE_AUlabel.txt"
 VOTES, LANDMARKS, SUBJECTS = "rafml_distribution.txt", "RAFCE_landmark.txt", "RAFCE_subject.txt"
-CLIPS = "clips"
+CLIPS, INTENSITIES = "clips", "AUintensity.csv"
 POOL, POOL_LANDMARKS, POOL_SUBJECTS = "pool", "pool_landmark.txt", "pool_subject.txt"
 SPLIT_OF_CODE = {"0": "train", "1": "test", "2": "validation"}
 
@@ -101,6 +101,7 @@ def read(
         title=title,
         labels=RAFCE,
         aus=(folder / AUS).is_file(),
+        intensities=(folder / INTENSITIES).is_file(),
         clips=(folder / CLIPS).is_dir(),
         notes=(*notes, *notes_of(facts), *more_notes),
         standin=facts,

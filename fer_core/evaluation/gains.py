@@ -118,7 +118,7 @@ class _Table:
         row: Row = dict.fromkeys(_SCORES + _GAINS + _COSTS)
         row |= {
             "technique": technique,
-            "title": title,
+            "title": title + self._weak(predictor),
             "view": view,
             "phase": phase,
             "claimed_low": low,
@@ -166,6 +166,11 @@ class _Table:
         row: Row = {key: sum(run.get(key) or 0.0 for run in new) for key in ("train_seconds", "pretrain_seconds")}
         run = self.runs[predictor]
         return row | {key: run.get(key) for key in ("epochs", "parameters", "converged")}
+
+    def _weak(self, predictor: str | None) -> str:
+        """Say so where a predictor learned AUs that are prototypes of the emotion, not annotations."""
+        weak = predictor is not None and any(run.get("weak_aus") for run in self._trained(predictor).values())
+        return " (weak AU labels)" if weak else ""
 
     def _trained(self, predictor: str) -> dict[str, Mapping[str, Any]]:
         """Return the training runs that a predictor is made of, by fingerprint: equal recipes are trained once."""

@@ -93,6 +93,7 @@ def _record(inputs: Inputs, pictures: Pictures, key: str, names: list[str]) -> R
             "kind": kind,
             "state": str(status.get("state")),
             "alarms": alarms_of(scores),
+            "au_labels": "weak: prototypes of the emotion" if status.get("weak_aus") else "",
             "converged": "" if status.get("converged") is None else str(status["converged"]).lower(),
         },
         params=params_of(folder),

@@ -100,6 +100,17 @@ def test_what_lies_beyond_the_roadmap_is_a_phase_without_a_claim():
     assert all(row["technique"] != "phase beyond" for row in rows), "no row for a phase of nothing"
 
 
+def test_weak_au_labels_are_named_in_every_row_that_learned_them():
+    weak = run(fingerprint="w", train_seconds=1.0, weak_aus=True)
+    runs = RUNS | {"train/alone-t": weak, "stack/alone": run(members=["train/alone-t"])}
+    rows = gain_rows(road(), {"t": STATE}, runs, compare, score)
+    assert [row["title"] for row in rows if row["technique"] == "t"] == ["T (weak AU labels)", "T"]
+    rows = gain_rows(road(alone="stack/alone"), {"t": STATE}, runs, compare, score)
+    assert rows[2]["title"] == "T (weak AU labels)", "an ensemble with such a member"
+    everything = {name: entry | {"weak_aus": True} for name, entry in RUNS.items()} | {"train/alone-t": run()}
+    assert gain_rows(road(), {"t": STATE}, everything, compare, score)[0]["title"] == "Baseline (weak AU labels)"
+
+
 def test_a_technique_of_the_users_own_that_is_not_on_the_ladder_is_an_alone_row_only():
     rows = gain_rows(road(candidate=None), {}, RUNS | {"train/alone-t": run()}, compare, score)
     assert [row["technique"] for row in rows] == ["baseline", "phase 1", "t"]

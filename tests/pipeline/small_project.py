@@ -44,7 +44,7 @@ class Project:
         write_json(root / "data/join_aus/aus.json", {"names": list(aus)})
         card: dict[str, Any] = {"data": "made up", "classes": CLASSES, "aus": True, "identities": True, "clips": False}
         train = {name: int((labels[splits == "train"] == k).sum()) for k, name in enumerate(CLASSES)}
-        card |= {"votes": False, "vote_names": None, "counts": {"train": train}}
+        card |= {"intensities": False, "votes": False, "vote_names": None, "counts": {"train": train}}
         write_json(root / "data/ingest/card.json", card | {"notes": []})
         self.save_pixels()
         self.write_params()
