@@ -167,8 +167,9 @@ def check_choices(choices: Choices) -> None:
         raise unknown_name("ssl.method", choices.ssl.method, SSL_METHODS)
     for key, (low, high) in _RANGES.items():
         value = getattr(choices, key)
-        if value is not None and not low <= value <= high:
-            raise ConfigError(f"Expected `{key}` to be between {low:g} and {high:g}; got {value}.")
+        if value is not None and not (low <= value <= high and value < _INFINITY):
+            expected = f"at least {low:g} and finite" if high == _INFINITY else f"between {low:g} and {high:g}"
+            raise ConfigError(f"Expected `{key}` to be {expected}; got {value}.")
     weight = choices.au_weight
     if not (weight == UNCERTAINTY or (isinstance(weight, float) and 0 <= weight < _INFINITY)):
         raise ConfigError(f"Expected `au_weight` to be a number from 0 on, or {UNCERTAINTY}; got {weight}.")

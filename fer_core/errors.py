@@ -12,6 +12,10 @@ class ConfigError(FerError):
     """A key or value in params.yaml, or an argument, is not valid."""
 
 
+class Contradiction(ConfigError):
+    """Choices that are valid one by one exclude each other."""
+
+
 class DataError(FerError):
     """A file, row or picture is not what the data set's layout promises."""
 

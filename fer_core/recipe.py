@@ -6,7 +6,7 @@ from typing import Any
 
 from fer_core.choices import Choices, SslConfig, Technique, check_choices
 from fer_core.config import ModelConfig, ProfileConfig, build
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, Contradiction
 from fer_core.labels import why_not
 
 _FROM_PROFILE = ("epochs", "batch_size", "lr", "weight_decay", "warmup_epochs")
@@ -110,6 +110,13 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
     for key in _FROM_PROFILE:
         candidates = (getattr(typed, key), getattr(model, key), getattr(profile.train, key))
         sizes[key] = next(value for value in candidates if value is not None)
+    _check_sizes(sizes)
+    if typed.schedule == "one_cycle":  # its own warm-up
+        sizes["warmup_epochs"] = 0
+    if typed.drw is not None and typed.drw * sizes["epochs"] > sizes["epochs"] - 1:
+        raise ConfigError(
+            f"Expected `drw` to leave one of {sizes['epochs']} epochs or more for class weights; got {typed.drw:g}."
+        )
     ssl = replace(typed.ssl, epochs=typed.ssl.epochs or profile.ssl_epochs)
     if ssl.method == "none":
         ssl = SslConfig("none", epochs=0, lr=0.0, batch_size=0, momentum=0.0, projection=0, hidden=0)
@@ -119,23 +126,32 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
     return Recipe(**given, **sizes, ssl=ssl, timm=model.timm, model_args=model.args, size=profile.size, seed=seed)
 
 
+def _check_sizes(sizes: Mapping[str, float]) -> None:
+    least = {"epochs": 1, "batch_size": 2, "warmup_epochs": 0, "weight_decay": 0}  # batch norm needs two pictures
+    for key, low in least.items():
+        if not low <= sizes[key] < float("inf"):
+            raise ConfigError(f"Expected `{key}` to be at least {low} and finite; got {sizes[key]}.")
+    if not 0 < sizes["lr"] < float("inf"):
+        raise ConfigError(f"Expected `lr` to be above 0 and finite; got {sizes['lr']}.")
+
+
 def _refuse_contradictions(typed: Choices) -> None:
     if (typed.init == "face") != (typed.weights is not None):
-        raise ConfigError(
+        raise Contradiction(
             f"Expected `weights` to name a file exactly when `init` is face; got init {typed.init!r} "
             f"and weights {typed.weights!r}."
         )
     if typed.ssl.method != "none" and typed.init in ("imagenet", "face"):
-        raise ConfigError(
+        raise Contradiction(
             f"`init: {typed.init}` and `ssl.method: {typed.ssl.method}` both give first weights: choose one."
         )
     if typed.head == "prototype" and typed.meta != "none":
-        raise ConfigError(
+        raise Contradiction(
             f"`head: prototype` has no weights that `meta: {typed.meta}` could learn through: take head linear or "
             "cosine."
         )
     if typed.head == "prototype" and typed.target == "compound":
-        raise ConfigError("`head: prototype` needs one class a face, `target: compound` mixes two: choose one.")
+        raise Contradiction("`head: prototype` needs one class a face, `target: compound` mixes two: choose one.")
 
 
 def missing_for(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
@@ -144,6 +160,8 @@ def missing_for(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
         return "no AU labels"
     if recipe.init == "identity" and not card["identities"]:
         return "no identities"
+    if recipe.has_episodes and sum(n > 1 for n in card["train_counts"]) < 2:
+        return "fewer than two classes with two train pictures"
     if recipe.few_shot_below > 0 and not any(1 < n < recipe.few_shot_below for n in card["train_counts"]):
         return f"no class with 2 to {recipe.few_shot_below - 1} train pictures"
     return why_not(recipe.target, card)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fer_core.config import Params, ProfileConfig, TechniqueConfig, build
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, Contradiction
 from fer_core.recipe import Recipe, merged, missing_for, resolve
 
 BEYOND = "beyond"
@@ -60,7 +60,12 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
         if name not in params.roadmap:
             raise ConfigError(f"`ladder` in params.yaml has the rung {name!r}, which `roadmap` lacks.")
         techniques[name] = _technique(name, params, card)
-    _check_pretraining(params, techniques)
+    if recipe.initial_weights and recipe.backbone not in _pretrained(params):
+        raise ConfigError(
+            f"The baseline needs pretrained weights for backbone {recipe.backbone!r}, but only "
+            f"{', '.join(_pretrained(params))} are pretrained: make it one of profiles.{params.profile}.models and of "
+            "`backbones`."
+        )
     return {
         "data": params.data,
         "profile": params.profile,
@@ -94,9 +99,7 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
             raise ConfigError(
                 f"`roadmap.{name}` has no run: add `alone-{name}: {{source: plans}}` to `runs` in params.yaml."
             )
-    changed = merged(asdict(params.choices), config.set)
-    recipe = resolve(changed, params.active_profile, params.seed)
-    reason = _why_not(name, config, params, recipe, card)
+    reason = _why_not(name, config, params, card)
     return {
         "phase": config.phase,
         "title": config.title,
@@ -112,7 +115,7 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _why_not(name: str, config: TechniqueConfig, params: Params, recipe: Recipe, card: Mapping[str, Any]) -> str | None:
+def _why_not(name: str, config: TechniqueConfig, params: Params, card: Mapping[str, Any]) -> str | None:
     wanted = params.active_profile.techniques
     if not config.enabled:
         return "switched off in params.yaml"
@@ -120,6 +123,12 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, recipe: Recipe,
         return "no clips" if not card["clips"] else "there are clips, but no temporal models yet"
     if wanted is not None and name not in wanted:
         return f"not in the {params.profile} profile"
+    try:
+        recipe = resolve(merged(asdict(params.choices), config.set), params.active_profile, params.seed)
+    except Contradiction as error:  # with the baseline's own choices, which the user may have changed
+        return str(error).rstrip(".")
+    if recipe.initial_weights and recipe.backbone not in _pretrained(params):
+        return f"no pretrained weights for backbone {recipe.backbone}"
     return _lack(recipe, card)
 
 
@@ -143,19 +152,6 @@ def _pretrained(params: Params) -> list[str]:
     return [name for name in params.backbones if name in params.active_profile.models]
 
 
-def _check_pretraining(params: Params, techniques: Mapping[str, Any]) -> None:
-    names = _pretrained(params)
-    for name, technique in techniques.items():
-        changed = merged(asdict(params.choices), technique["set"])
-        recipe = resolve(changed, params.active_profile, params.seed)
-        if technique["applicable"] and recipe.initial_weights and recipe.backbone not in names:
-            raise ConfigError(
-                f"`roadmap.{name}` needs pretrained weights for backbone {recipe.backbone!r}, but only "
-                f"{', '.join(names)} are pretrained: make it one of profiles.{params.profile}.models and of "
-                "`backbones`."
-            )
-
-
 def _plan(run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
     if reason:
         return {"run": run, "applicable": False, "reason": reason, "recipe": None}
@@ -166,7 +162,7 @@ def _plan(run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason:
         lack = _lack(recipe, road["card"])
         if recipe.initial_weights and recipe.backbone not in road["backbones"]:
             lack = lack or f"no pretrained weights for backbone {recipe.backbone}"
-    except ConfigError as error:  # alone it was checked by make_road: it contradicts what the ladder kept
+    except Contradiction as error:  # with what the ladder kept
         lack = str(error).rstrip(".")
     if lack or recipe is None:
         return {"run": run, "applicable": False, "reason": lack, "recipe": None}

@@ -96,8 +96,10 @@ def _train(
     typed = Recipe.from_dict(recipe)
     manifest = pd.read_parquet(joined / "manifest.parquet")
     about_aus = read_json(joined / "aus.json")
-    names = about_aus["names"]
-    sets = {split: load_faces(manifest, faces, [split], names) for split in ("train", "validation", "test")}
+    names, weak = about_aus["names"], about_aus.get("weak", False)
+    sets = {
+        split: load_faces(manifest, faces, [split], names, weak_aus=weak) for split in ("train", "validation", "test")
+    }
     classes = len(card["classes"])
     trained = train(typed, sets, from_card(card), initial, slot.work, f"train {run}")
     model = trained.model.float()
@@ -130,7 +132,7 @@ def _train(
             "converged": converged(trained.history),
             "parameters": sum(item.numel() for item in model.parameters()),
             "au_f1": None,
-            "weak_aus": typed.has_au_head and about_aus.get("weak", False),
+            "weak_aus": typed.has_au_head and weak,
             **figures,
         }
         write_json(folder / "status.json", status)

@@ -178,6 +178,9 @@ def test_what_the_data_lack_is_said() -> None:
     assert missing_for(recipe(au_weight="uncertainty"), CARD | {"aus": False}) == "no AU labels"
     assert missing_for(recipe(few_shot_below=6), CARD) == "no class with 2 to 5 train pictures"
     assert missing_for(recipe(few_shot_below=7), CARD) is None
+    lonely = CARD | {"train_counts": [582, 1]}
+    for episodes in ({"few_shot_below": 600}, {"meta": "maml"}):
+        assert missing_for(recipe(**episodes), lonely) == "fewer than two classes with two train pictures"
     assert missing_for(recipe(target="votes"), CARD | {"votes": False}) == "no votes"
     basic = CARD | {"classes": ["anger", "fear"]}
     assert missing_for(recipe(target="compound"), basic) == "its classes are not pairs of basic emotions"
@@ -188,3 +191,30 @@ def test_a_prototype_head_is_refused_where_it_cannot_learn() -> None:
     for changes in ({"meta": "meta_weight"}, {"meta": "maml"}, {"target": "compound"}):
         with pytest.raises(ConfigError, match="`head: prototype`"):
             recipe(head="prototype", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"batch_size": 1}, "`batch_size` to be at least 2"),
+        ({"lr": float("nan")}, "`lr` to be above 0 and finite"),
+        ({"lr": float("inf")}, "`lr` to be above 0 and finite"),
+        ({"weight_decay": -1.0}, "`weight_decay` to be at least 0"),
+        ({"warmup_epochs": -5}, "`warmup_epochs` to be at least 0"),
+        ({"sam": float("inf")}, "`sam` to be at least 0 and finite"),
+        ({"few_shot_weight": float("nan")}, "`few_shot_weight` to be at least 0 and finite"),
+        ({"au_weight": -0.1}, "`au_weight` to be a number from 0 on, or uncertainty"),
+        ({"au_weight": "learned"}, "`au_weight` to be a number from 0 on, or uncertainty"),
+        ({"curriculum_start": 0.0, "sampler": "curriculum"}, "`curriculum_start` to be between 0.01 and 1"),
+        ({"drw": 1.5}, "`drw` to be between 0 and 1"),
+        ({"drw": 0.97, "epochs": 10}, "`drw` to leave one of 10 epochs"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_by_their_key(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        recipe(**changes)
+
+
+def test_one_cycle_has_no_other_warm_up() -> None:
+    assert recipe(schedule="one_cycle", warmup_epochs=5) == recipe(schedule="one_cycle", warmup_epochs=2)
+    assert recipe(drw=0.9, epochs=10).drw == 0.9

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fer_core import labels
+from fer_core.choices import NAMES
 from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError
 from fer_core.labels import BASIC_EMOTIONS, RAFCE
@@ -386,13 +387,13 @@ def test_two_self_supervised_settings_are_refused() -> None:
         pretraining(layout)
 
 
-def test_pretrained_weights_for_a_backbone_that_is_not_pretrained_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"`roadmap\.face_pretraining` needs pretrained weights for backbone 'resnet18'"
-    ):
-        road(backbone="resnet18")
-    with pytest.raises(ConfigError, match="for backbone 'resnet', but only vit, efficientnet are pretrained"):
-        road(loaded=params(lambda raw: raw["backbones"].remove("resnet")))
+def test_pretrained_weights_for_a_backbone_that_is_not_pretrained_are_told() -> None:
+    told = reasons(road(backbone="resnet18"))
+    assert told["face_pretraining"] == told["self_supervised"] == "no pretrained weights for backbone resnet18"
+    with pytest.raises(ConfigError, match="for backbone 'resnet18', but only resnet, vit, efficientnet are pretrained"):
+        road(backbone="resnet18", init="identity")
+    told = reasons(road(loaded=params(lambda raw: raw["backbones"].remove("resnet"))))
+    assert told["face_pretraining"] == "no pretrained weights for backbone resnet"
     layout = road(backbone="resnet18", roadmap=off("face_pretraining", "self_supervised"))
     assert all_plans(layout)["baseline"]["recipe"]["timm"] == "resnet18"
 
@@ -499,3 +500,22 @@ def test_a_phase_that_does_not_exist_is_refused() -> None:
 def test_unknown_au_labels_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="`au_labels` to be one of annotated, prototypes"):
         params(**change)
+
+
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key, names in NAMES.items() for name in names])
+def test_every_name_may_be_the_baselines(key: str, name: str) -> None:
+    """What it contradicts is a row that does not apply, with the reason, never a road that cannot be planned."""
+    more = {"weights": "face.safetensors"} if name == "face" else {}
+    layout = road(**{key: name, **more})
+    contradicted = {
+        ("head", "prototype"): {"meta_learning", "compound"},
+        ("init", "imagenet"): {"self_supervised"},
+        ("init", "face"): {"face_pretraining", "self_supervised"},
+    }.get((key, name), set())
+    assert {row for row, reason in reasons(layout).items() if reason} - {"temporal"} == contradicted
+    assert all_plans(layout)["baseline"]["applicable"]
+
+
+def test_a_row_that_is_switched_off_may_contradict_the_baseline() -> None:
+    layout = road(head="prototype", roadmap=off("meta_learning", "compound"))
+    assert reasons(layout)["compound"] == "switched off in params.yaml"

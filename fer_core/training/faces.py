@@ -28,6 +28,7 @@ class FaceSet:
         votes: float32 (N, V), shares that sum to 1, NaN where a face has no votes; V = 0 where the set has none.
         intensities: float32 (N, A) of the AUs, 0 to 5, NaN where unknown.
         au_names: the columns of `aus`.
+        weak_aus: whether the AUs follow from the emotion (`au_labels: prototypes`) and say nothing of the face itself.
     """
 
     ids: list[str]
@@ -39,6 +40,7 @@ class FaceSet:
     votes: Tensor
     intensities: Tensor
     au_names: tuple[str, ...]
+    weak_aus: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,7 +56,14 @@ class FaceSet:
         return self.pixels[index].permute(0, 3, 1, 2).float().div_(255)
 
 
-def load_faces(manifest: pd.DataFrame, faces: Path, splits: Sequence[str], au_names: Sequence[str] = ()) -> FaceSet:
+def load_faces(
+    manifest: pd.DataFrame,
+    faces: Path,
+    splits: Sequence[str],
+    au_names: Sequence[str] = (),
+    *,
+    weak_aus: bool = False,
+) -> FaceSet:
     """Load the rows of `splits` that have a crop.
 
     Raises:
@@ -85,6 +94,7 @@ def load_faces(manifest: pd.DataFrame, faces: Path, splits: Sequence[str], au_na
         votes=torch.from_numpy(stack_lists(votes, width)),
         intensities=_floats(intensities),
         au_names=names,
+        weak_aus=weak_aus,
     )
 
 

@@ -1,6 +1,7 @@
 """All that one run trains: the model, its objective and optimiser, and what the recipe adds to a step."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -39,15 +40,13 @@ class Sample(NamedTuple):
 class Scores(nn.Module):
     """A model reduced to what its emotion loss is computed on: pictures (B, C, H, W) to (B, C)."""
 
-    def __init__(self, model: FerModel, precision: str) -> None:
+    def __init__(self, model: FerModel) -> None:
         super().__init__()
         self.model = model
-        self.precision = precision
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the scores in float32."""
-        with autocast(self.model, images.device, self.precision):
-            return self.model(images).scores.float()
+        """Return the scores."""
+        return self.model(images).scores
 
 
 class Learner:
@@ -136,8 +135,13 @@ class Learner:
 
     def _augmented(self, index: Tensor, generator: torch.Generator) -> Batch:
         faces = self.faces
-        batch = Batch(faces.images(index), faces.landmarks[index], faces.aus[index], faces.au_names)
-        return augment(self.recipe.augment, batch, generator)
+        aus = faces.aus[index]
+        batch = Batch(faces.images(index), faces.landmarks[index], aus, faces.au_names)
+        if not faces.weak_aus:
+            return augment(self.recipe.augment, batch, generator)
+        # face-aware augmentation paints where no AU is active: the place that weak AUs leave free would name the class
+        hidden = replace(batch, aus=torch.full_like(aus, torch.nan))
+        return replace(augment(self.recipe.augment, hidden, generator), aus=aus)
 
     def step(
         self, number: int, sample: Sample, generator: torch.Generator, episodes: torch.Generator
@@ -226,7 +230,7 @@ class Learner:
         images, target = self._augmented(index, generator).images, self.targets[index]
         loss, step = self.objective.emotion_loss.per_sample, self.recipe.meta_step
         if self.recipe.meta_scope == "all":
-            module: nn.Module = Scores(self.model, self.recipe.precision)
+            module: nn.Module = Scores(self.model)
             return self.meta_weight.weigh(module, sample.images, sample.labels.target, images, target, loss, step)
         precision = autocast(self.model, images.device, self.recipe.precision)
         with torch.no_grad(), frozen_statistics(self.model), precision:

@@ -84,17 +84,20 @@ class Objective(nn.Module):
                 intensity = masked_intensity_loss(output.intensities.float(), labels.intensities)
                 parts["au_intensity_loss"] = intensity.detach()
                 au = au + self.recipe.au_intensity * intensity
-            total = self._join(emotion, au, labels.aus)
+            told = (~labels.aus.isnan()).any()
+            if output.intensities is not None:
+                told = told | (~labels.intensities.isnan()).any()
+            total = self._join(emotion, au, told)
         if few_shot is not None:
             parts["few_shot_loss"] = few_shot.detach()
             total = total + self.recipe.few_shot_weight * few_shot
         return total, parts
 
-    def _join(self, emotion: Tensor, au: Tensor, aus: Tensor) -> Tensor:
+    def _join(self, emotion: Tensor, au: Tensor, told: Tensor) -> Tensor:
+        """Add the tasks up; `told` is whether any face of the batch has a label of the AU task."""
         if self.uncertainty is None:
             return emotion + float(self.recipe.au_weight) * au
-        known = torch.stack([aus.new_ones((), dtype=torch.bool), (~aus.isnan()).any()])
-        return self.uncertainty([emotion, au], known)
+        return self.uncertainty([emotion, au], torch.stack([torch.ones_like(told), told]))
 
     def learned_weights(self) -> dict[str, float]:
         """Return the tasks' learned weights, for the history; nothing where they are fixed."""

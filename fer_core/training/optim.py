@@ -89,6 +89,9 @@ def build_optimizer(
 def layer_groups(model: object, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
     """Return parameter groups with `lr_scale`: layer_decay ** (L − i) in `model.backbone`, 1 elsewhere.
 
+    A transformer that pools its patches (attention on its map) has a norm behind the pooling, which timm counts with
+    the classifier and which is the last group here: all its layers are one power of `layer_decay` lower than timm's.
+
     Raises:
         ConfigError: `model.backbone` is not a timm network with a `group_matcher`.
     """

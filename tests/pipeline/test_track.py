@@ -4,6 +4,7 @@ import base64
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -113,6 +114,10 @@ def test_the_run_table_is_the_gains_table(ready: Path, capsys: pytest.CaptureFix
     assert by_name["alone: Temporal"].data.tags["reason"] == "no clips"
     assert by_name["ladder: Attention"].data.tags["kept"] == "no"
     assert by_name["alone: ViT"].data.params["ssl.method"] == "none"
+    beyond = [by_name[name] for name in ("Beyond the roadmap", "alone: Votes", "ladder: Votes")]
+    for run in beyond:
+        assert run.data.tags["phase"] == "beyond" and "claimed" not in run.data.tags
+        assert "gain" in run.data.metrics and "claimed_low" not in run.data.metrics
     assert not any(math.isnan(value) for run in runs for value in run.data.metrics.values())
 
     files = {item.path for item in content.client.list_artifacts(runs[0].info.run_id)}
@@ -120,6 +125,7 @@ def test_the_run_table_is_the_gains_table(ready: Path, capsys: pytest.CaptureFix
     tags = content.experiments[GAINS].tags
     note = tags["mlflow.note.content"]
     assert note.startswith("Baseline ") and "generated faces, not people" in note.lower()
+    assert re.search(r" · phase 2 [+-]\d+\.\d · beyond [+-]\d+\.\d · phase 3 ", note)
     assert "The ladder closes " in note and "to the ceiling (95.0 %)." in note
     assert note.index("| Phase 1") < note.index("| alone: AU multi-task") < 4900
     view = json.loads(tags["mlflow.sharedViewState.gains"])["state"]

@@ -118,3 +118,13 @@ def faces(
 
 def sets(count: int = 32, **settings: Any) -> dict[str, FaceSet]:
     return {"train": faces(count, 0, **settings), "validation": faces(24, 1, **settings)}
+
+
+def uneven(annotated: float = 1.0, **settings: Any) -> FaceSet:
+    """32 faces of classes with 16, 8, 6 and 2: with equal classes most losses and samplers are the same."""
+    data = faces(64, annotated=annotated, **settings)
+    rows = torch.cat([(data.labels == k).nonzero().flatten()[:count] for k, count in enumerate((16, 8, 6, 2))])
+    tensors = ("pixels", "labels", "aus", "landmarks", "subjects", "votes", "intensities")
+    return replace(
+        data, ids=[data.ids[row] for row in rows.tolist()], **{key: getattr(data, key)[rows] for key in tensors}
+    )
