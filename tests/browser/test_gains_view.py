@@ -97,9 +97,9 @@ def test_the_page_that_opens_is_the_gains_table(browser: Chromium, address: str,
         "Baseline",
         "Phase 1: quick wins",
         "Phase 2: advanced techniques",
+        "Beyond the roadmap",
         "Phase 3: final optimizations",
         "alone: AU multi-task",
-        "alone: Attention",
     ]
     assert len(names) == len(rows)
     for row, cells in zip(rows, table, strict=True):
