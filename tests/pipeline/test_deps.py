@@ -205,3 +205,10 @@ def test_the_code_hash_follows_what_is_imported_and_nothing_else(repository: Pat
     assert code_hash("stages.a") == before, "neither an unused module nor a stage's script decides a number"
     (repository / "fer_core/sub/deep.py").write_text("X = 2\n")
     assert code_hash("stages.a") != before
+
+
+@pytest.mark.parametrize(("folder", "key"), [("train", "runs"), ("select", "ladder")])
+def test_git_ignores_the_output_of_every_run_and_rung(folder: str, key: str) -> None:
+    """DVC adds what is missing when a stage first runs; a `git checkout` would then make that output untracked."""
+    ignored = (ROOT / "data" / folder / ".gitignore").read_text(encoding="utf-8").split()
+    assert {f"/{name}" for name in PARAMS[key]} <= set(ignored)
