@@ -1,11 +1,11 @@
-"""Which of our own modules a stage imports, however deep: for the `deps` of dvc.yaml and for fingerprints."""
+"""Which of our own modules a stage imports, however deep: for the stage `code` and for fingerprints."""
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
 
-import typer
+from fer_core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fer_core", "stages")
@@ -14,8 +14,12 @@ PACKAGES = ("fer_core", "stages")
 @cache
 def _imports(module: str) -> frozenset[str]:
     path = file_of(module)
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.relative_to(ROOT)} is no valid Python: {error}.") from None
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -67,32 +71,6 @@ def code_hash(module: str) -> str:
     return digest.hexdigest()
 
 
-def deps_of(module: str) -> list[str]:
-    """Return the code `deps` of a stage: one entry a package or top-level module that it imports, sorted.
-
-    A package is named whole, though a stage may use part of it: dvc.lock, which DVC reads and writes again after
-    every stage, stays half as long, and the store of finished runs, which knows the exact imports, keeps a
-    needless run from training. Files that hold a docstring alone are left out.
-    """
-    found = set()
-    for name in files_of(module):
-        parts = Path(name).parts
-        if len(parts) > 2:
-            found.add("/".join(parts[:2]))
-        elif _has_code(ROOT / name):
-            found.add(name)
-    return sorted(found)
-
-
-def _has_code(path: Path) -> bool:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return len(tree.body) > (ast.get_docstring(tree) is not None)
-
-
-def main(stage: str) -> None:
-    """Print what a stage's `deps` in dvc.yaml must name of our own code."""
-    print("\n".join(f"- {name}" for name in deps_of(f"stages.{stage}")))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+def file_hashes(module: str) -> dict[str, str]:
+    """Return the SHA-256 of the bytes of every file of `files_of(module)`, by name."""
+    return {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in files_of(module)}

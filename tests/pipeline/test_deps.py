@@ -1,4 +1,4 @@
-"""dvc.yaml names every module that a stage really imports, and nothing that is not there."""
+"""dvc.yaml names what a stage really reads, its own code included, and nothing that is not there."""
 
 import re
 import subprocess
@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from fer_core.errors import ConfigError
+from fer_core.files import read_json
 from stages.lib import code
-from stages.lib.code import code_hash, deps_of, files_of, modules_of
+from stages.lib.code import code_hash, file_hashes, files_of, modules_of
 
 ROOT = Path(__file__).parents[2]
 DAG: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -28,19 +30,12 @@ def module_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
-def test_the_deps_are_the_import_graph(name: str) -> None:
-    module = module_of(name)
-    assert module == f"stages.{name}", "a stage's name is its file's name"
-    stated = [dep for dep in STAGES[name]["deps"] if dep.split("/")[0] in CODE]
-    assert sorted(stated) == deps_of(module), f"`python -m stages.lib.code {name}` prints what dvc.yaml must say"
-    assert len(set(STAGES[name]["deps"])) == len(STAGES[name]["deps"]), "named twice"
-
-
-@pytest.mark.parametrize("name", sorted(STAGES))
-def test_no_code_dep_is_missing(name: str) -> None:
-    for dep in STAGES[name]["deps"]:
-        if dep.split("/")[0] in CODE:
-            assert (ROOT / dep).exists(), dep
+def test_every_stage_depends_on_its_own_code_and_on_no_other(name: str) -> None:
+    assert module_of(name) == f"stages.{name}", "a stage's name is its file's name"
+    deps = STAGES[name]["deps"]
+    stated = [dep for dep in deps if dep.split("/")[0] in CODE or dep.startswith("data/code")]
+    assert stated == (["fer_core", "stages"] if name == "code" else [f"data/code/{name}.json"])
+    assert len(set(deps)) == len(deps), "named twice"
 
 
 def _expanded(key: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,7 +70,7 @@ def test_every_data_dep_is_some_stages_out() -> None:
     outs = [Path(out) for entry in EXPANDED.values() for out in outs_of(entry)]
     for name, entry in EXPANDED.items():
         for dep in entry["deps"]:
-            if dep.split("/")[0] in CODE or dep.startswith("data/raw/"):
+            if dep in CODE or dep.startswith("data/raw/"):
                 continue
             path = Path(dep)
             made = any(out == path or out in path.parents or path in out.parents for out in outs)
@@ -192,9 +187,36 @@ def test_imports_are_followed_also_inside_functions_and_in_circles(repository: P
     assert modules_of("fer_core.sub.deep") == ["fer_core", "fer_core.sub", "fer_core.sub.deep"]
 
 
-def test_a_package_is_named_once_and_files_without_code_are_not(repository: Path) -> None:
-    (repository / "fer_core/sub/unused.py").write_text("")
-    assert deps_of("stages.a") == ["fer_core/one.py", "fer_core/sub", "fer_core/two.py", "stages/a.py"]
+def test_the_hashes_of_a_stage_change_with_its_own_files_only(repository: Path) -> None:
+    before = file_hashes("stages.a")
+    (repository / "fer_core/unused.py").write_text("X = 1\n")
+    assert file_hashes("stages.a") == before
+    (repository / "fer_core/two.py").write_text("X = 1\n")
+    after = file_hashes("stages.a")
+    assert {name for name in after if after[name] != before[name]} == {"fer_core/two.py"}
+
+
+def test_code_that_does_not_parse_is_named(repository: Path) -> None:
+    (repository / "fer_core/two.py").write_text("def f(:\n")
+    code._imports.cache_clear()
+    with pytest.raises(ConfigError, match=r"fer_core/two.py is no valid Python.*line 1"):
+        file_hashes("stages.a")
+
+
+def test_the_stage_code_writes_what_each_stage_imports(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stages.code", "--out", str(tmp_path / "code")]
+    subprocess.run(command, cwd=ROOT, check=True)
+    written = {path.stem: read_json(path) for path in (tmp_path / "code").iterdir()}
+    assert written == {name: file_hashes(f"stages.{name}") for name in STAGES}
+    assert "fer_core/losses/ldam.py" in written["train"] and "fer_core/losses/ldam.py" not in written["evaluate"]
+
+
+def test_a_stage_without_a_script_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {mine: {cmd: python -m stages.mine}}")
+    command = [sys.executable, "-m", "stages.code", "--dag", str(tmp_path / "dvc.yaml"), "--out", str(tmp_path / "code")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and "a stage `mine`, but there is no mine.py" in result.stderr
+    assert not (tmp_path / "code").exists()
 
 
 def test_the_code_hash_follows_what_is_imported_and_nothing_else(repository: Path) -> None:
