@@ -213,7 +213,15 @@ def test_the_stage_code_writes_what_each_stage_imports(tmp_path: Path) -> None:
 
 def test_a_stage_without_a_script_is_named(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text("stages: {mine: {cmd: python -m stages.mine}}")
-    command = [sys.executable, "-m", "stages.code", "--dag", str(tmp_path / "dvc.yaml"), "--out", str(tmp_path / "code")]
+    command = [
+        sys.executable,
+        "-m",
+        "stages.code",
+        "--dag",
+        str(tmp_path / "dvc.yaml"),
+        "--out",
+        str(tmp_path / "code"),
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1 and "a stage `mine`, but there is no mine.py" in result.stderr
     assert not (tmp_path / "code").exists()
