@@ -2,91 +2,16 @@
 
 import csv
 import io
-import json
-import re
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from real_road import Road, commit, environment, ran, set_params
+from road_lab import Done, Lab
 
-from fer_core.files import read_json, read_yaml
-from stages.lib.warm import warm_process
+from fer_core.files import read_json
 
 pytestmark = pytest.mark.slow
 
-BEFORE_PLAN = ("generate", "ingest", "align", "join_aus", "pretrain")
-QUEUE_SECONDS = 400
-
-
-class Lab:
-    """The finished road under the smoke profile, committed, and what `dvc` does there."""
-
-    def __init__(self, clone: Path, environment: dict[str, str]) -> None:
-        self.clone, self.environment = clone, environment
-
-    def shell(self, *command: str) -> str:
-        pipe = subprocess.PIPE
-        result = subprocess.run(
-            command, cwd=self.clone, env=self.environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        assert result.returncode == 0, result.stdout[-4000:]
-        return result.stdout
-
-    def experiment(self, *arguments: str) -> "Done":
-        before = self.recipes()
-        return Done(self.shell("dvc", "exp", "run", *arguments), before, self.recipes())
-
-    def recipes(self) -> dict[str, Any]:
-        """The resolved recipe of every run that was trained."""
-        folders = (self.clone / "data/train").glob("[!.]*/recipe.yaml")
-        return {path.parent.name: read_yaml(path) for path in folders}
-
-    def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """Every gains table in MLflow: the experiment's name to its rows."""
-        script = (
-            "import json; from mlflow import MlflowClient; c = MlflowClient('sqlite:///mlflow.db')\n"
-            "print('FOUND', json.dumps({e.name: [{**r.data.params, **r.data.tags} for r in "
-            "c.search_runs([e.experiment_id], max_results=1000)] for e in c.search_experiments()}))"
-        )
-        found = self.shell(sys.executable, "-c", script).split("FOUND", 1)[1]
-        experiments: dict[str, list[dict[str, Any]]] = json.loads(found)
-        return experiments
-
-
-class Done:
-    """One experiment: the stages that ran, the runs that were trained, and those whose recipe changed."""
-
-    def __init__(self, output: str, before: dict[str, Any], after: dict[str, Any]) -> None:
-        self.output, self.stages = output, ran(output)
-        self.trained = set(re.findall(r"^train (\S+): epoch \d+/\d+", output, re.MULTILINE))
-        changed = {name for name in before | after if before.get(name) != after.get(name)}
-        self.changed, self.after = changed & set(after), after
-
-    def ran(self, stage: str) -> set[str]:
-        return {name.partition("@")[2] for name in self.stages if name.startswith(f"{stage}@")}
-
-
-@pytest.fixture(scope="module")
-def lab(road: Road, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    assert road.first.returncode == 0, road.first.stdout[-3000:]
-    clone = tmp_path_factory.mktemp("lab") / "road"
-    shutil.copytree(road.clone, clone, symlinks=True)
-    (clone / "mlflow.db").unlink()  # it names artifacts by their whole paths
-    shutil.rmtree(clone / "mlartifacts")
-    set_params(clone, profile="smoke")
-    with warm_process(environment(clone)) as warm:
-        lab = Lab(clone, warm)
-        lab.shell("dvc", "repro")
-        lab.shell("git", "add", "params.yaml", "dvc.lock", "metrics", "reports")
-        commit(clone, "the road")
-        yield lab
-        subprocess.run(["dvc", "queue", "stop", "--kill"], cwd=clone, env=lab.environment, check=False)
+BEFORE_PLAN = ("code", "generate", "ingest", "align", "join_aus", "pretrain")
 
 
 @pytest.fixture(scope="module")
@@ -147,59 +72,9 @@ def test_experiments_are_listed_with_the_summarys_columns(lab: Lab, focal: Done,
     assert rows["focal"]["loss"] == "focal" and rows["lighter"]["loss"] == "ce"
 
 
-@pytest.fixture(scope="module")
-def queued(lab: Lab, focal: Done) -> str:
-    """Two experiments side by side, in copies of the repository."""
-    lab.shell("git", "checkout", "--quiet", "--", ".")
-    lab.shell("dvc", "exp", "run", "--queue", "-S", "loss=focal,cb", "-S", "sampler=none")
-    lab.shell("dvc", "queue", "start", "--jobs", "2")
-    end = time.monotonic() + QUEUE_SECONDS
-    while True:
-        status = lab.shell("dvc", "queue", "status")
-        if not re.search(r"\b(Queued|Running)\b", status):
-            return status
-        assert time.monotonic() < end, status
-        time.sleep(2)
-
-
-def test_the_queue_runs_two_experiments_side_by_side(lab: Lab, queued: str) -> None:
-    tasks = re.findall(r"^(\w+)\s+(\S*)\s+.*\b(Success|Failed)\b", queued, re.MULTILINE)
-    logs = [lab.shell("dvc", "queue", "logs", task) for task, _, state in tasks if state == "Failed"]
-    assert [state for _, _, state in tasks] == ["Success", "Success"], "".join(logs)[-4000:]
-
-
-def test_a_copy_of_the_repository_takes_what_was_trained_before(lab: Lab, queued: str) -> None:
-    again = lab.experiment("--temp", "--name", "temp", "-S", "loss=cb", "-S", "sampler=none")
-    assert set(again.stages) <= {"plan", "evaluate", "report", "track"}, "all else comes from DVC's cache"
-    assert again.stages[-1] == "track" and not again.trained and not again.changed
-
-
-def test_every_experiment_has_one_gains_table_of_its_own(lab: Lab, queued: str, lighter: Done) -> None:
-    tables = {name: rows for name, rows in lab.tables().items() if name.startswith("gains · ")}
-    baselines = {}
-    for name, rows in tables.items():
-        by_name = {row["mlflow.runName"]: row for row in rows}
-        assert len(by_name) == len(rows) == len(read_json(lab.clone / "metrics/gains.json")), name
-        baselines[name] = (by_name["Baseline"]["loss"], by_name["Baseline"]["sampler"])
-    assert sorted(baselines.values()) == [
-        ("cb", "none"),
-        ("ce", "weighted"),  # the road itself, to which "back" led, and "lighter"
-        ("ce", "weighted"),
-        ("focal", "none"),
-        ("focal", "weighted"),
-    ]
-    (rows,) = [rows for name, rows in tables.items() if name.endswith("lighter")]
+def test_every_experiment_has_one_gains_table_of_its_own(lab: Lab, focal: Done, lighter: Done) -> None:
+    # the road itself, to which "back" led, and "lighter" have the same baseline
+    assert sorted(lab.baselines().values()) == [("ce", "weighted"), ("ce", "weighted"), ("focal", "weighted")]
+    (rows,) = [rows for name, rows in lab.tables().items() if name.endswith("lighter")]
     (row,) = [row for row in rows if row["mlflow.runName"] == "alone: AU multi-task"]
     assert row["au_weight"] == "0.3"
-
-
-def test_a_lost_database_is_written_again_without_training(lab: Lab, queued: str) -> None:
-    lab.shell("git", "checkout", "--quiet", "--", ".")
-    lab.shell("dvc", "checkout", "--quiet")
-    (lab.clone / "mlflow.db").unlink()
-    shutil.rmtree(lab.clone / "mlartifacts")
-    output = lab.shell("dvc", "repro")
-    assert ran(output) == ["track"]
-    tables = lab.tables()
-    (gains,) = [rows for name, rows in tables.items() if name.startswith("gains · ")]
-    assert len(gains) == len(read_json(lab.clone / "metrics/gains.json"))
