@@ -1,0 +1,1 @@
+"""Faces that a small class-conditional GAN makes of the rare classes: networks, training, sampling, judging them."""
