@@ -1,13 +1,14 @@
 """The recipe as written at the top level of params.yaml: its keys, their types, names and ranges."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fer_core.errors import ConfigError, unknown_name
 
 # Names only, so that checking a recipe does not import torch; tests compare them with the registries.
 NAMES = {
     "init": ("scratch", "imagenet", "identity", "face"),
-    "attention": ("none", "cbam"),
+    "attention": ("none", "se", "cbam", "spatial", "au_guided"),
     "head": ("linear", "cosine", "prototype"),
     "target": ("hard", "votes", "compound"),
     "au_loss": ("bce", "weighted_bce", "asymmetric"),
@@ -16,20 +17,29 @@ NAMES = {
     "sampler": ("none", "weighted", "balanced", "square_root", "curriculum"),
     "meta": ("none", "meta_weight", "maml"),
     "meta_scope": ("head", "all"),
-    "augment": ("none", "generic", "face_aware"),
-    "mix": ("none", "mixup"),
+    "augment": ("none", "generic", "face_aware", "expression_preserving", "trivial"),
+    "mix": ("none", "mixup", "cutmix", "face_cutmix"),
     "optimizer": ("adamw", "adam", "sgd", "lamb", "lion"),
     "schedule": ("cosine", "linear", "step", "constant", "one_cycle"),
     "precision": ("auto", "fp32", "bf16"),
 }
-SSL_METHODS = ("none", "byol")
+# Self-supervised methods and the keys of `ssl` that each uses beside method, epochs, lr and batch_size
+SSL_KEYS: dict[str, tuple[str, ...]] = {
+    "simclr": ("projection", "hidden", "temperature"),
+    "moco": ("projection", "hidden", "momentum", "temperature", "queue"),
+    "byol": ("projection", "hidden", "momentum"),
+    "mae": ("mask_ratio", "decoder_dim", "decoder_depth"),
+}
+SSL_METHODS = ("none", *SSL_KEYS)
+SSL_TEMPERATURES = {"simclr": 0.5, "moco": 0.2}  # for `temperature: None`
 AU_LABELS = ("annotated", "prototypes")  # not part of a recipe: all runs train on the same AUs
+IDENTITY_MARGINS = {"arcface": 0.5, "cosface": 0.35}  # identity.loss: what its own paper takes as margin
 UNCERTAINTY = "uncertainty"  # au_weight: the weights are learned
 
 
 @dataclass(frozen=True)
 class SslConfig:
-    """Self-supervised pretraining; `epochs: None` takes the profile's."""
+    """Self-supervised pretraining; `epochs: None` takes the profile's, `temperature: None` the method's."""
 
     method: str
     epochs: int | None
@@ -38,6 +48,15 @@ class SslConfig:
     momentum: float
     projection: int
     hidden: int
+    temperature: float | None
+    queue: int
+    mask_ratio: float
+    decoder_dim: int
+    decoder_depth: int
+
+    def settings(self) -> dict[str, Any]:
+        """Return the method's own keys with their values; none for `method: none`."""
+        return {key: getattr(self, key) for key in SSL_KEYS.get(self.method, ())}
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,7 @@ class Technique:
     init: str
     weights: str | None
     attention: str
+    attention_weight: float
     head: str
     head_scale: float
     target: str
@@ -99,6 +119,11 @@ class Technique:
         return self.au_weight == UNCERTAINTY or float(self.au_weight) > 0
 
     @property
+    def is_guided(self) -> bool:
+        """Whether the attention is taught where the active AUs are."""
+        return self.attention == "au_guided" and self.attention_weight > 0
+
+    @property
     def has_class_weights(self) -> bool:
         """Whether effective-number weights stand in the emotion loss, from the first epoch or later."""
         return self.loss in ("cb", "cb_focal") or self.drw is not None
@@ -122,6 +147,7 @@ class Choices(Technique):
 
 _INFINITY = float("inf")
 _RANGES: dict[str, tuple[float, float]] = {
+    "attention_weight": (0, _INFINITY),
     "head_scale": (0.01, 1000),
     "au_intensity": (0, _INFINITY),
     "asl_gamma_pos": (0, _INFINITY),
@@ -152,6 +178,14 @@ _RANGES: dict[str, tuple[float, float]] = {
     "clip_grad": (0, _INFINITY),
     "layer_decay": (0.01, 1),
 }
+_SSL_RANGES: dict[str, tuple[float, float]] = {
+    "ssl.momentum": (0, 1),
+    "ssl.temperature": (0.001, 100),
+    "ssl.queue": (1, _INFINITY),
+    "ssl.mask_ratio": (0.01, 0.99),
+    "ssl.decoder_dim": (32, _INFINITY),
+    "ssl.decoder_depth": (1, 100),
+}
 
 
 def check_choices(choices: Choices) -> None:
@@ -165,11 +199,14 @@ def check_choices(choices: Choices) -> None:
             raise unknown_name(key, getattr(choices, key), names)
     if choices.ssl.method not in SSL_METHODS:
         raise unknown_name("ssl.method", choices.ssl.method, SSL_METHODS)
-    for key, (low, high) in _RANGES.items():
-        value = getattr(choices, key)
+    values = {key: getattr(choices, key) for key in _RANGES}
+    for key, (low, high) in (_RANGES | _SSL_RANGES).items():
+        value = getattr(choices.ssl, key.removeprefix("ssl.")) if key in _SSL_RANGES else values[key]
         if value is not None and not (low <= value <= high and value < _INFINITY):
             expected = f"at least {low:g} and finite" if high == _INFINITY else f"between {low:g} and {high:g}"
             raise ConfigError(f"Expected `{key}` to be {expected}; got {value}.")
+    if choices.ssl.decoder_dim % 32:  # heads of 32, fer_core.pretraining.mae
+        raise ConfigError(f"Expected `ssl.decoder_dim` to be a multiple of 32; got {choices.ssl.decoder_dim}.")
     weight = choices.au_weight
     if not (weight == UNCERTAINTY or (isinstance(weight, float) and 0 <= weight < _INFINITY)):
         raise ConfigError(f"Expected `au_weight` to be a number from 0 on, or {UNCERTAINTY}; got {weight}.")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from fer_core.choices import AU_LABELS, Choices, check_choices
+from fer_core.choices import AU_LABELS, IDENTITY_MARGINS, Choices, check_choices
 from fer_core.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
@@ -13,13 +13,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """ArcFace pretraining on identities; `epochs: None` takes the profile's."""
+    """Pretraining on identities; `epochs: None` takes the profile's, `margin: None` that of the loss's paper."""
 
     epochs: int | None
     lr: float
     batch_size: int
+    loss: str
     scale: float
-    margin: float
+    margin: float | None
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,8 @@ def _type_name(hint: type) -> str:
 
 def _check_ranges(params: Params) -> None:
     check_choices(params.choices)
+    if params.identity.loss not in IDENTITY_MARGINS:
+        raise unknown_name("identity.loss", params.identity.loss, IDENTITY_MARGINS)
     choices, profile = params.choices, params.active_profile
     positive = {
         "limit": params.limit,
@@ -246,7 +249,8 @@ def _check_ranges(params: Params) -> None:
         "ssl.momentum": (choices.ssl.momentum, 0, 1),
         "tta.views": (params.tta.views, 5, 10),
         "stack.folds": (params.stack.folds, 2, 20),
+        "identity.margin": (params.identity.margin, 0, 2),
     }
     for key, (number, low, high) in unit.items():
-        if not low <= number <= high:
+        if number is not None and not low <= number <= high:
             raise ConfigError(f"Expected `{key}` to be between {low} and {high}; got {number}.")

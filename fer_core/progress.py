@@ -10,6 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+def note(text: str) -> None:
+    """Show one line, where the bars are shown."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Bar:
     """A context manager that counts `total` steps of `title` and shows `figures` that matter.
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from typing import Any
 
-from fer_core.choices import Choices, SslConfig, Technique, check_choices
+from fer_core.choices import SSL_TEMPERATURES, Choices, SslConfig, Technique, check_choices
 from fer_core.config import ModelConfig, ProfileConfig, build
 from fer_core.errors import ConfigError, Contradiction
 from fer_core.labels import why_not
@@ -13,6 +14,7 @@ _FROM_PROFILE = ("epochs", "batch_size", "lr", "weight_decay", "warmup_epochs")
 
 # When a key does something. Where it does not, it is set to `_IDLE` or 0, so that changing it changes no run.
 _USED: dict[str, Callable[[Technique], bool]] = {
+    "attention_weight": lambda c: c.attention == "au_guided",
     "head_scale": lambda c: c.head == "cosine",
     "au_loss": lambda c: c.has_au_head,
     "au_head": lambda c: c.has_au_head,
@@ -37,7 +39,7 @@ _USED: dict[str, Callable[[Technique], bool]] = {
     "episode_ways": lambda c: c.has_episodes,
     "episode_shots": lambda c: c.has_episodes,
     "episode_queries": lambda c: c.has_episodes,
-    "mix_alpha": lambda c: c.mix != "none",
+    "mix_alpha": lambda c: c.mix in ("mixup", "cutmix"),
 }
 _IDLE: dict[str, Any] = {
     "au_loss": "bce",
@@ -117,13 +119,55 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
         raise ConfigError(
             f"Expected `drw` to leave one of {sizes['epochs']} epochs or more for class weights; got {typed.drw:g}."
         )
-    ssl = replace(typed.ssl, epochs=typed.ssl.epochs or profile.ssl_epochs)
-    if ssl.method == "none":
-        ssl = SslConfig("none", epochs=0, lr=0.0, batch_size=0, momentum=0.0, projection=0, hidden=0)
+    if why := no_pretraining(typed.ssl.method, typed.backbone, model.timm):
+        raise Contradiction(why)
+    ssl = _used_ssl(typed.ssl, profile.ssl_epochs)
     given = {key: getattr(typed, key) for key in asdict(typed) if key not in (*_FROM_PROFILE, "ssl")}
     for key in (key for key, used in _USED.items() if not used(typed)):
         given[key] = _IDLE.get(key, 0.0)
     return Recipe(**given, **sizes, ssl=ssl, timm=model.timm, model_args=model.args, size=profile.size, seed=seed)
+
+
+def _used_ssl(ssl: SslConfig, epochs: int) -> SslConfig:
+    """Complete `ssl` with the profile's epochs and the method's temperature, and set what does nothing to 0."""
+    idle = SslConfig(
+        "none",
+        epochs=0,
+        lr=0.0,
+        batch_size=0,
+        momentum=0.0,
+        projection=0,
+        hidden=0,
+        temperature=0.0,
+        queue=0,
+        mask_ratio=0.0,
+        decoder_dim=0,
+        decoder_depth=0,
+    )
+    if ssl.method == "none":
+        return idle
+    if ssl.temperature is None:
+        ssl = replace(ssl, temperature=SSL_TEMPERATURES.get(ssl.method))
+    epochs = ssl.epochs or epochs
+    return replace(idle, method=ssl.method, epochs=epochs, lr=ssl.lr, batch_size=ssl.batch_size, **ssl.settings())
+
+
+def no_pretraining(method: str, backbone: str, timm_name: str) -> str | None:
+    """Return why the self-supervised `method` cannot pretrain a timm network, or None where it can.
+
+    A masked autoencoder hides patches from a transformer; a convolution would see the holes. (timm is asked only for
+    `mae`, so that other recipes are checked without importing torch. A name that timm does not know is refused
+    later, with the nearest ones.)
+    """
+    if method != "mae":
+        return None
+    models = import_module("timm.models")
+    if not models.is_model(timm_name) or models.is_model_in_modules(timm_name, ["vision_transformer", "deit"]):
+        return None
+    return (
+        f"`ssl.method: mae` hides patches of a vision transformer, and `backbone: {backbone}` ({timm_name}) is none: "
+        "choose backbone vit, or ssl.method simclr, moco or byol."
+    )
 
 
 def _check_sizes(sizes: Mapping[str, float]) -> None:
@@ -156,8 +200,10 @@ def _refuse_contradictions(typed: Choices) -> None:
 
 def missing_for(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
     """Return what the data set lacks for this recipe ("no AU labels"), or None when it has everything."""
-    if recipe.has_au_head and not card["aus"]:
+    if (recipe.has_au_head or recipe.is_guided) and not card["aus"]:
         return "no AU labels"
+    if recipe.is_guided and card.get("weak_aus"):
+        return "no AU labels but weak ones, whose places would only repeat the class"
     if recipe.init == "identity" and not card["identities"]:
         return "no identities"
     if recipe.has_episodes and sum(n > 1 for n in card["train_counts"]) < 2:

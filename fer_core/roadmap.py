@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from fer_core.choices import IDENTITY_MARGINS
 from fer_core.config import Params, ProfileConfig, TechniqueConfig, build
 from fer_core.errors import ConfigError, Contradiction
-from fer_core.recipe import Recipe, merged, missing_for, resolve
+from fer_core.recipe import Recipe, merged, missing_for, no_pretraining, resolve
 
 BEYOND = "beyond"
 _KNOWN = (
@@ -48,7 +49,8 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
     weak = params.au_labels == "prototypes"  # of the emotion: every set has them
     counts = [card["counts"]["train"][name] for name in card["classes"]]
     strengths = card["intensities"] and not weak  # prototypes say nothing of how strong an AU is
-    card = {**card, "aus": card["aus"] or weak, "intensities": strengths, "train_counts": counts}
+    aus = {"aus": card["aus"] or weak, "weak_aus": weak, "intensities": strengths}
+    card = {**card, **aus, "train_counts": counts}
     baseline = asdict(params.choices)
     recipe = resolve(baseline, params.active_profile, params.seed)
     if lack := _lack(recipe, card):
@@ -232,7 +234,8 @@ def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[s
     """
     profile = build(ProfileConfig, road["settings"], "settings")
     techniques = [t for t in road["techniques"].values() if t["applicable"]]
-    recipes = [_resolved(change, profile, road) for change in ({}, *(t["set"] for t in techniques))]
+    changes = ({}, *(t["set"] for t in techniques))
+    recipes = [recipe for change in changes if (recipe := _resolved(change, profile, road)) is not None]
     methods = {recipe.ssl for recipe in recipes if recipe.ssl.method != "none"}
     if len(methods) > 1:
         raise ConfigError(
@@ -241,7 +244,8 @@ def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[s
         )
     stacked = any(t["kind"] == "ensemble" for t in techniques)
     members = [change for change in road["members"].values() if change is not None] if stacked else []
-    used = {recipe.backbone for recipe in (*recipes, *(_resolved(change, profile, road) for change in members))}
+    others = [recipe for change in members if (recipe := _resolved(change, profile, road)) is not None]
+    used = {recipe.backbone for recipe in (*recipes, *others)}
     wants_identity = any(recipe.init == "identity" for recipe in recipes)
     kinds = ["ssl"] if methods else []
     if wants_identity and recipes[0].ssl.method == "none":
@@ -250,16 +254,31 @@ def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[s
         kinds.append("ssl_identity")
     if not kinds or backbone not in used or backbone not in profile.models:
         return {"backbone": backbone, "kinds": []}
-    recipe = _resolved({"backbone": backbone}, profile, road).to_dict()
+    # what the method cannot pretrain is left out: runs that would start from it are not applicable
+    alone = {"backbone": backbone, "init": "scratch", "weights": None, "ssl": {"method": "none"}}
+    plain = resolve(merged(road["baseline"], alone), profile, road["seed"]).to_dict()
+    if methods and no_pretraining(next(iter(methods)).method, backbone, plain["timm"]):
+        kinds = [kind for kind in kinds if kind == "identity"]
+        methods = set()
+    if not kinds:
+        return {"backbone": backbone, "kinds": []}
     return {
         "backbone": backbone,
         "kinds": kinds,
-        "model": {key: recipe[key] for key in ("backbone", "timm", "model_args", "size", "precision")},
+        "model": {key: plain[key] for key in ("backbone", "timm", "model_args", "size", "precision")},
         "ssl": asdict(next(iter(methods))) if methods else None,
-        "identity": {**identity, "epochs": identity["epochs"] or profile.identity_epochs},
+        "identity": {
+            **identity,
+            "epochs": identity["epochs"] or profile.identity_epochs,
+            "margin": IDENTITY_MARGINS[identity["loss"]] if identity["margin"] is None else identity["margin"],
+        },
         "seed": road["seed"],
     }
 
 
-def _resolved(change: Mapping[str, Any], profile: ProfileConfig, road: Mapping[str, Any]) -> Recipe:
-    return resolve(merged(road["baseline"], change), profile, road["seed"])
+def _resolved(change: Mapping[str, Any], profile: ProfileConfig, road: Mapping[str, Any]) -> Recipe | None:
+    """Return the baseline's recipe with `change`, or None where the two contradict: that run is not applicable."""
+    try:
+        return resolve(merged(road["baseline"], change), profile, road["seed"])
+    except Contradiction:
+        return None

@@ -108,6 +108,7 @@ def _entry(
     entry["test"]["confusion"] = test.confusion
 
     history = read_json(folder / "history.json") if (folder / "history.json").exists() else []
+    before = read_json(folder / "pretraining.json") if (folder / "pretraining.json").exists() else {}
     recipe = read_yaml(folder / "recipe.yaml") if (folder / "recipe.yaml").exists() else {}
     members = {name: statuses.get(name, {}).get("converged") for name in status.get("members") or []}
     everything = np.concatenate([found.log_probabilities for found in rows.values()])
@@ -119,6 +120,7 @@ def _entry(
         *alarms.overfitted(status.get("train_accuracy"), results["validation"].accuracy),
         *alarms.not_converged(status.get("converged"), members),
         *alarms.two_corrections(recipe),
+        *alarms.collapsed_pretraining(before.get("ssl", []), len(names)),
     ]
     return entry
 

@@ -4,7 +4,9 @@ Reads  plans/pretrain/<backbone>.yaml, the manifest, the aligned faces.
 Writes data/pretrain/<backbone>/: ssl.safetensors, identity.safetensors, ssl_identity.safetensors (identity
        training that starts from ssl), as far as they are asked for; history.json, status.json.
 
-Only pool pictures are used, or train pictures where the data set has no pool; never validation or test.
+Only pool pictures are trained on, or train pictures where the data set has no pool. In self-supervised training, probes
+fitted on labelled train faces and scored on validation faces say in the history what the features know of the emotions;
+nothing is learned or chosen by them. Test pictures are never looked at.
 """
 
 from pathlib import Path
@@ -68,7 +70,7 @@ def _pretrain(kind: str, planned: dict[str, Any], slot: Slot, manifest: Path, fa
 
     from fer_core.pretraining.weights import save_backbone
     from fer_core.training.faces import load_faces
-    from fer_core.training.pretrain import new_encoder, pretrain_byol, pretrain_identity
+    from fer_core.training.pretrain import new_encoder, pretrain_identity, pretrain_self_supervised
 
     table = pd.read_parquet(manifest)
     usable = table["split"].eq("pool") & table["crop_index"].notna()
@@ -80,7 +82,8 @@ def _pretrain(kind: str, planned: dict[str, Any], slot: Slot, manifest: Path, fa
     common = {"precision": model["precision"], "seed": seed, "work": slot.work}
     title = f"pretrain {planned['backbone']} {kind}"
     if kind == "ssl":
-        history = pretrain_byol(encoder, pictures, planned["ssl"], title=title, **common)
+        labelled = {split: load_faces(table, faces, [split]) for split in ("train", "validation")}
+        history = pretrain_self_supervised(encoder, pictures, planned["ssl"], labelled=labelled, title=title, **common)
     else:
         history = pretrain_identity(encoder, pictures, planned["identity"], title=title, **common)
     with slot.finishing() as folder:

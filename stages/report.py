@@ -3,7 +3,8 @@
 Reads  plans/road.yaml, data/select/<rung>/state.yaml, metrics/runs.json, the predictions that it names, the labels of
        the test split, card.json.
 Writes metrics/gains.json, metrics/summary.json, metrics/slices.json (scores by attribute), reports/gains.md,
-       reports/ladder.png, reports/learning_curves.png and reports/confusion/{baseline,final}.png.
+       reports/ladder.png, reports/learning_curves.png, reports/confusion/{baseline,final}.png and reports/attention/:
+       where runs whose attention weighs places look, over a few validation faces.
 
 `--print-only` writes nothing and shows the table of the last report on the terminal; with `--where skin=dark`, a table
 of these test faces alone, made anew from the predictions.
@@ -165,12 +166,46 @@ def _draw(
     trained = [name for name, run in runs.items() if run["state"] == "done" and name.startswith("train/")]
     trained.sort(key=lambda name: name != BASELINE)
     histories = {
-        name.removeprefix("train/"): read_json(data / name / "history.json")
+        name.removeprefix("train/"): [*_before(data / name), *read_json(data / name / "history.json")]
         for name in trained
         if (data / name / "history.json").exists()
     }
     converged = {name.removeprefix("train/"): runs[name].get("converged") for name in trained}
     draw_curves(reports / "learning_curves.png", histories, converged)
+    _draw_attention(reports / "attention", data, [name.removeprefix("train/") for name in trained], classes)
+
+
+def _before(folder: Path) -> list[dict[str, Any]]:
+    """Return what probes said during a run's self-supervised pretraining, with epochs that end at 0."""
+    from fer_core.files import read_json
+
+    path = folder / "pretraining.json"
+    rows = read_json(path).get("ssl", []) if path.exists() else []
+    probes = ("knn_uar", "probe_uar")
+    return [{"epoch": row["epoch"] - len(rows), **{key: row.get(key) for key in probes}} for row in rows]
+
+
+def _draw_attention(folder: Path, data: Path, runs: list[str], classes: list[str]) -> None:
+    """Draw where the runs look that left it, and write a page that shows the pictures."""
+    from safetensors.numpy import load_file
+
+    from fer_core.evaluation.plots.attention import draw_attention
+    from fer_core.files import write_text
+    from stages.lib.store import replace_folder
+
+    replace_folder(folder)
+    lines = ["# Where the attention looks", ""]
+    for run in runs:
+        path = data / "train" / run / "attention.safetensors"
+        if path.exists():
+            seen = load_file(path)
+            names = [classes[label] for label in seen["labels"]]
+            title = f"{run}: attention over validation faces"
+            draw_attention(folder / f"{run}.png", seen["faces"], seen["maps"], names, title, seen.get("taught"))
+            lines += [f"![{title}]({run}.png)", ""]
+    if len(lines) == 2:
+        lines += ["No run of this table has an attention that weighs places.", ""]
+    write_text(folder / "maps.md", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 Reads  the plan, the manifest with AU columns, the aligned faces, the card, pretrained weights.
 Writes data/train/<run>/: weights.safetensors, recipe.yaml, history.json, predictions.parquet (validation and
-       test pictures, no labels), status.json. A run that does not apply leaves status.json alone.
+       test pictures, no labels), status.json; attention.safetensors (where it looks in a few validation faces) if its
+       attention weighs places; pretraining.json (the history of its first weights) if it was pretrained here. A
+       run that does not apply leaves status.json alone.
 
 A run is known by its fingerprint (recipe, code, data, initial weights): an interrupted one goes on from its
 last epoch, and one that was trained before is taken from the store.
@@ -65,6 +67,10 @@ def _initial_weights(recipe: dict[str, Any], pretrained: Path) -> Path | None:
 
     typed = Recipe.from_dict(recipe)
     if typed.init == "face":
+        from fer_core.pretraining.hub import fetch, is_hub_id
+
+        if is_hub_id(str(typed.weights)):
+            return fetch(str(typed.weights))
         path = Path(str(typed.weights))
         if not path.exists():
             raise ConfigError(f"`weights` in params.yaml names {path}, which does not exist.")
@@ -82,7 +88,9 @@ def _train(
     run: str, slot: Slot, joined: Path, faces: Path, card: dict, recipe: dict[str, Any], initial: Path | None
 ) -> None:
     import pandas as pd
+    from safetensors.torch import save_file
 
+    from fer_core.evaluation.look import look
     from fer_core.evaluation.metrics import au_scores, scores
     from fer_core.evaluation.validation import prediction_table
     from fer_core.files import write_parquet
@@ -121,6 +129,11 @@ def _train(
         save_run(model, folder / "weights.safetensors")
         write_yaml(folder / "recipe.yaml", recipe)
         write_json(folder / "history.json", trained.history)
+        if before := _pretraining(initial):
+            write_json(folder / "pretraining.json", before)
+        validation = sets["validation"].to(device)
+        if (seen := look(model, validation)) is not None:
+            save_file(seen, folder / "attention.safetensors")
         status = {
             "state": "done",
             "reason": None,
@@ -136,6 +149,15 @@ def _train(
             **figures,
         }
         write_json(folder / "status.json", status)
+
+
+def _pretraining(initial: Path | None) -> dict[str, Any]:
+    """Return the histories of what the first weights went through: ssl, identity, or ssl and then ssl_identity."""
+    if initial is None or not (initial.parent / "history.json").exists():
+        return {}
+    histories = read_json(initial.parent / "history.json")
+    kinds = ("ssl", "ssl_identity") if initial.stem == "ssl_identity" else (initial.stem,)
+    return {kind: histories[kind] for kind in kinds if kind in histories}
 
 
 def _pretrain_seconds(initial: Path | None) -> float:

@@ -1,5 +1,6 @@
 """A recipe is complete, holds only what does something, and its names are those of the registries."""
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from fer_core.choices import NAMES, SSL_METHODS
+from fer_core.choices import NAMES, SSL_KEYS, SSL_METHODS
 from fer_core.config import ModelConfig, Params, load_params
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, Contradiction
 from fer_core.recipe import Recipe, merged, missing_for, resolve
 
 PARAMS = load_params(yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")))
@@ -124,6 +125,7 @@ def test_any_timm_name_is_a_backbone() -> None:
         ({"mix_alpha": 0.9}, {"mix": "mixup"}),
         ({"cb_beta": 0.5}, {"drw": 0.8}),
         ({"focal_gamma": 5.0}, {"loss": "cb_focal"}),
+        ({"attention_weight": 5.0}, {"attention": "au_guided"}),
         ({"head_scale": 5.0}, {"head": "cosine"}),
         ({"ldam_margin": 0.1}, {"loss": "ldam"}),
         ({"logit_tau": 0.1}, {"loss": "logit_adjusted"}),
@@ -134,11 +136,63 @@ def test_any_timm_name_is_a_backbone() -> None:
         ({"meta_lr": 0.1, "meta_step": 1.0, "meta_per_class": 2, "meta_scope": "all"}, {"meta": "meta_weight"}),
         ({"maml_lr": 0.1, "maml_steps": 2, "maml_weight": 1.0, "episode_shots": 1}, {"meta": "maml"}),
         ({"ssl": {"lr": 0.7, "hidden": 3, "epochs": 9, "momentum": 0.1}}, {"ssl": {"method": "byol"}}),
+        ({"ssl": {"temperature": 0.3, "projection": 9, "batch_size": 4}}, {"ssl": {"method": "simclr"}}),
+        ({"ssl": {"temperature": 0.3, "queue": 9, "momentum": 0.5}}, {"ssl": {"method": "moco"}}),
+        ({"ssl": {"mask_ratio": 0.5, "decoder_dim": 96}}, {"ssl": {"method": "mae"}, "backbone": "vit"}),
     ],
 )
 def test_a_key_that_does_nothing_does_not_change_the_recipe(idle: dict[str, Any], used_with: dict[str, Any]) -> None:
     assert recipe(**idle) == recipe()
     assert recipe(**merged(used_with, idle)) != recipe(**used_with)
+
+
+@pytest.mark.parametrize("method", sorted(SSL_KEYS))
+def test_a_key_of_another_self_supervised_method_changes_nothing(method: str) -> None:
+    others = {"projection": 7, "hidden": 7, "momentum": 0.7, "temperature": 0.7, "queue": 7, "mask_ratio": 0.7}
+    others |= {"decoder_dim": 96, "decoder_depth": 7}
+    plain = recipe(backbone="vit", ssl={"method": method})
+    for key, value in others.items():
+        changed = recipe(backbone="vit", ssl={"method": method, key: value})
+        assert (changed != plain) == (key in SSL_KEYS[method]), key
+        assert getattr(changed.ssl, key) == (value if key in SSL_KEYS[method] else 0), key
+
+
+def test_the_temperature_is_the_methods_own_unless_given() -> None:
+    assert {name: recipe(ssl={"method": name}).ssl.temperature for name in ("simclr", "moco", "byol")} == {
+        "simclr": 0.5,
+        "moco": 0.2,
+        "byol": 0,
+    }
+    assert recipe(ssl={"method": "moco", "temperature": 0.07}).ssl.temperature == 0.07
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"temperature": 0.0}, "`ssl.temperature` to be between 0.001 and 100; got 0"),
+        ({"queue": 0}, "`ssl.queue` to be at least 1"),
+        ({"mask_ratio": 1.0}, "`ssl.mask_ratio` to be between 0.01 and 0.99; got 1"),
+        ({"decoder_dim": 48}, "`ssl.decoder_dim` to be a multiple of 32; got 48"),
+        ({"decoder_dim": 0}, "`ssl.decoder_dim` to be at least 32"),
+        ({"decoder_depth": 0}, "`ssl.decoder_depth`"),
+        ({"momentum": 1.5}, "`ssl.momentum`"),
+    ],
+)
+def test_impossible_self_supervised_settings_are_refused(change: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        recipe(ssl=change)
+
+
+def test_a_masked_autoencoder_needs_a_vision_transformer() -> None:
+    mae = {"method": "mae"}
+    for backbone in ("resnet", "efficientnet", "eva02_tiny_patch14_224"):
+        with pytest.raises(Contradiction, match=f"hides patches of a vision transformer, and `backbone: {backbone}`"):
+            recipe(backbone=backbone, ssl=mae)
+    for backbone in ("vit", "vit_tiny_patch16_224", "deit_tiny_patch16_224"):
+        assert recipe(backbone=backbone, ssl=mae).initial_weights == "ssl"
+        assert recipe(backbone=backbone, ssl=mae, init="identity").initial_weights == "ssl_identity"
+    assert recipe(backbone="no_such_net", ssl=mae).timm == "no_such_net", "refused later, with the nearest names"
+    assert recipe(backbone="resnet", ssl={"method": "moco"}).initial_weights == "ssl"
 
 
 def test_contradictions_are_refused() -> None:
@@ -173,6 +227,13 @@ def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
 def test_what_the_data_lack_is_said() -> None:
     assert missing_for(recipe(au_weight=0.5, init="identity"), CARD) is None
     assert missing_for(recipe(au_weight=0.5), CARD | {"aus": False}) == "no AU labels"
+    guided = recipe(attention="au_guided")
+    assert missing_for(guided, CARD) is None
+    assert missing_for(guided, CARD | {"aus": False}) == "no AU labels"
+    assert "weak" in str(missing_for(guided, CARD | {"weak_aus": True}))
+    alone = recipe(attention="au_guided", attention_weight=0.0)  # is taught nothing, so needs no AUs
+    assert missing_for(alone, CARD | {"aus": False}) is None
+    assert missing_for(recipe(au_weight=0.5), CARD | {"weak_aus": True}) is None
     assert missing_for(recipe(init="identity"), CARD | {"identities": False}) == "no identities"
     assert missing_for(recipe(), CARD | {"aus": False, "identities": False}) is None
     assert missing_for(recipe(au_weight="uncertainty"), CARD | {"aus": False}) == "no AU labels"

@@ -387,6 +387,39 @@ def test_two_self_supervised_settings_are_refused() -> None:
         pretraining(layout)
 
 
+def test_a_masked_autoencoder_is_not_applicable_to_convolutions_and_pretrains_transformers() -> None:
+    mae = {"ssl": {"method": "mae"}}
+    layout = road(roadmap={"self_supervised": {"set": mae}})
+    assert reasons(layout)["self_supervised"].startswith("`ssl.method: mae` hides patches of a vision transformer")
+    assert all(kinds in (["identity"], []) for kinds in pretraining(layout).values())
+    # the row takes a transformer with it: alone, and as the last rung of every member that is one
+    layout = road(roadmap={"self_supervised": {"set": mae | {"backbone": "vit"}}})
+    assert layout["techniques"]["self_supervised"]["applicable"]
+    kinds = pretraining(layout)
+    assert "ssl" in kinds["vit"] and "ssl" not in kinds["resnet"] + kinds["efficientnet"]
+    assert "identity" in kinds["resnet"]
+    assert pretraining_plan("resnet", layout, asdict(params().identity))["ssl"] is None
+    plans = plans_from("data/select/tta", layout, layout["baseline"])
+    assert {run: plan["applicable"] for run, plan in plans.items()} == {
+        "final-current": True,
+        "final-resnet": False,
+        "final-vit": True,
+        "final-efficientnet": False,
+    }
+    assert "`backbone: resnet` (test_resnet) is none" in plans["final-resnet"]["reason"]
+
+
+def test_a_masked_autoencoder_in_the_baseline_leaves_rows_of_other_backbones_out() -> None:
+    layout = road(backbone="vit", ssl={"method": "mae"}, roadmap=off("self_supervised"))
+    plans = all_plans(layout)
+    assert plans["baseline"]["applicable"] and plans["base-vit"]["applicable"]
+    assert not plans["base-resnet"]["applicable"] and "hides patches" in plans["base-resnet"]["reason"]
+    kinds = pretraining(layout)
+    assert kinds["vit"] == ["ssl", "ssl_identity"] and kinds["resnet"] == kinds["efficientnet"] == []
+    with pytest.raises(ConfigError, match="hides patches"):
+        road(ssl={"method": "mae"})
+
+
 def test_pretrained_weights_for_a_backbone_that_is_not_pretrained_are_told() -> None:
     told = reasons(road(backbone="resnet18"))
     assert told["face_pretraining"] == told["self_supervised"] == "no pretrained weights for backbone resnet18"
@@ -494,6 +527,13 @@ def test_intensities_that_a_set_lacks_are_told() -> None:
 def test_a_phase_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"`roadmap\.vit\.phase` to be one of 1, 2, beyond, 3, or null; got 4"):
         road(loaded=params(lambda raw: raw["roadmap"]["vit"].update(phase=4)))
+
+
+def test_weak_au_labels_guide_no_attention() -> None:
+    guided: dict[str, Any] = {"roadmap": {"attention": {"set": {"attention": "au_guided"}}}}
+    assert road(STANDIN, **guided)["techniques"]["attention"]["applicable"]
+    weak = road(STANDIN, **guided, au_labels="prototypes")["techniques"]["attention"]
+    assert not weak["applicable"] and weak["reason"].startswith("no AU labels but weak ones")
 
 
 @pytest.mark.parametrize("change", [{"au_labels": "guessed"}, {"au_labels": "prototype"}])

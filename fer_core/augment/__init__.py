@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from fer_core.augment import face_aware, generic
+from fer_core.augment import expression_preserving, face_aware, generic, trivial
 from fer_core.augment.batch import Batch
 from fer_core.errors import unknown_name
 
@@ -22,6 +22,8 @@ AUGMENTS: dict[str, Callable[[Batch, torch.Generator], Batch]] = {
     "none": _unchanged,
     "generic": generic.augment,
     "face_aware": face_aware.augment,
+    "expression_preserving": expression_preserving.augment,
+    "trivial": trivial.augment,
 }
 
 

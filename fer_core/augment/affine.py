@@ -2,12 +2,15 @@
 
 Points are mapped about the picture's centre c by  p' = R(angle) · scale · F · (p − c) + c + shift,  with F the
 mirror for flipped samples. A mirrored face's left points are its former right ones, so landmarks are
-swapped to stay "viewer's left first". AU labels carry no side and stay as they are.
+swapped to stay "viewer's left first". So are the columns of AUs that carry a side ("AU12L" and "AU12R"); the others
+stay as they are.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from fer_core.aus.vocabulary import mirrored
 
 SWAPPED = (1, 0, 2, 4, 3)  # the five points of a mirrored face, viewer's left first
 
@@ -44,3 +47,16 @@ def warp_points(points: Tensor, linear: Tensor, shift: Tensor, flip: Tensor, siz
     centre = points.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2])
     moved = (points - centre) @ linear.mT + centre + shift[:, None]
     return torch.where(flip[:, None, None], moved[:, list(SWAPPED)], moved)
+
+
+def warp_aus(aus: Tensor, names: tuple[str, ...], flip: Tensor) -> Tensor:
+    """Swap left and right columns of AUs (B, A) in flipped samples (B,).
+
+    A column whose other side is no column is NaN in a flipped sample: nobody annotated what is shown there now.
+    """
+    others = [mirrored(name) for name in names]
+    if all(name == other for name, other in zip(names, others, strict=True)):
+        return aus
+    source = torch.tensor([names.index(other) if other in names else -1 for other in others], device=aus.device)
+    swapped = aus[:, source.clamp(min=0)].masked_fill(source < 0, torch.nan)
+    return torch.where(flip[:, None], swapped, aus)

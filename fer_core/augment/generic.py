@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from fer_core.augment.affine import matrices, warp_images, warp_points
+from fer_core.augment.affine import matrices, warp_aus, warp_images, warp_points
 from fer_core.augment.batch import Batch, uniform
 
 ANGLE = math.radians(10)
@@ -44,4 +44,6 @@ def warp(batch: Batch, draws: torch.Tensor, *, angle: float, scale: float, shift
         batch,
         images=warp_images(batch.images, linear, pixels),
         landmarks=warp_points(batch.landmarks, linear, pixels, flip, (height, width)),
+        aus=warp_aus(batch.aus, batch.au_names, flip),
+        intensities=None if batch.intensities is None else warp_aus(batch.intensities, batch.au_names, flip),
     )

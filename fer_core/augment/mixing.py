@@ -1,4 +1,4 @@
-"""Mixing of samples: pictures, emotion targets and AU labels together. A new mix is one entry here.
+"""Mixing of samples: pictures, emotion targets and AU labels together. A new mix is one file and one entry here.
 
 mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018):
     x' = λ x_i + (1 − λ) x_j,  y' = λ y_i + (1 − λ) y_j,  λ ~ Beta(α, α),  j a random permutation of i.
@@ -7,59 +7,78 @@ Variant: λ is drawn per sample (the paper's code draws one per batch), which av
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fer_core.errors import ConfigError, unknown_name
+from fer_core.augment import cutmix, face_cutmix
+from fer_core.augment.batch import Batch, numpy_draws, partners
+from fer_core.errors import ConfigError, DataError, unknown_name
 
 Mixed = tuple[Tensor, Tensor, Tensor]
 
 
-def mixup(images: Tensor, targets: Tensor, aus: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
+def mixup(batch: Batch, targets: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
     """Blend every sample with a partner; see the module's formula."""
-    count, device = len(images), images.device
-    # torch draws Beta only from its global state, so NumPy does, seeded by our generator
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
-    share = np.random.default_rng(int(seed)).beta(alpha, alpha, count)
-    lam = torch.from_numpy(share).to(device, images.dtype)
-    partner = torch.randperm(count, generator=generator, device=generator.device).to(device)
+    count, device = len(batch.images), batch.images.device
+    share = numpy_draws(generator).beta(alpha, alpha, count)
+    lam = torch.from_numpy(share).to(device, batch.images.dtype)
+    partner = partners(count, generator, device)
 
     def blend(values: Tensor) -> Tensor:
         weight = lam.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
         return torch.lerp(values[partner], values, weight)  # NaN where either is NaN
 
-    return blend(images), blend(targets), blend(aus)
+    return blend(batch.images), blend(targets), blend(batch.aus)
 
 
-def _unchanged(images: Tensor, targets: Tensor, aus: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
-    return images, targets, aus
+def _unchanged(batch: Batch, targets: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
+    return batch.images, targets, batch.aus
 
 
-MIXES: dict[str, Callable[[Tensor, Tensor, Tensor, float, torch.Generator], Mixed]] = {
+MIXES: dict[str, Callable[[Batch, Tensor, float, torch.Generator], Mixed]] = {
     "none": _unchanged,
     "mixup": mixup,
+    "cutmix": cutmix.mix,
+    "face_cutmix": face_cutmix.mix,
 }
+USE_ALPHA = ("mixup", "cutmix")
 
 
-def mix(name: str, images: Tensor, targets: Tensor, aus: Tensor, *, alpha: float, generator: torch.Generator) -> Mixed:
+def mix(
+    name: str,
+    images: Tensor,
+    targets: Tensor,
+    aus: Tensor,
+    *,
+    alpha: float,
+    generator: torch.Generator,
+    landmarks: Tensor | None = None,
+    au_names: tuple[str, ...] = (),
+) -> Mixed:
     """Return mixed (images, targets, aus); the given tensors are not changed.
 
     Args:
         name: a key of `MIXES`.
         images: (B, C, H, W).
-        targets: (B, K) probabilities.
-        aus: (B, A) in 0..1 with NaN where not annotated; NaN too where either partner is.
-        alpha: >= 0; the larger, the stronger the mixing; 0 is no mixing.
+        targets: (B, K) probabilities; several distributions may stand side by side.
+        aus: (B, A) in 0..1, or intensities, with NaN where not annotated; NaN too where a needed partner is.
+        alpha: >= 0; the larger, the stronger the mixing; 0 is no mixing. face_cutmix does not use it.
         generator: the only source of randomness.
+        landmarks: (B, 5, 2), for face_cutmix; where unknown (NaN or None) a template's stand in.
+        au_names: the A columns of `aus`, for face_cutmix.
 
     Raises:
         ConfigError: the name is unknown or alpha negative.
+        DataError: face_cutmix without a name for every AU column.
     """
     if name not in MIXES:
         raise unknown_name("mix", name, MIXES)
     if alpha < 0:
         raise ConfigError(f"Expected `mix_alpha` to be at least 0; got {alpha!r}.")
-    if alpha == 0 or len(images) == 0:
+    if len(images) == 0 or (alpha == 0 and name in USE_ALPHA):
         return images, targets, aus
-    return MIXES[name](images, targets, aus, alpha, generator)
+    if name == "face_cutmix" and len(au_names) != aus.shape[1]:
+        raise DataError(f"Expected `au_names` to name {aus.shape[1]} AU columns; got {len(au_names)} names.")
+    if landmarks is None:
+        landmarks = torch.full((len(images), 5, 2), torch.nan, device=images.device)
+    return MIXES[name](Batch(images, landmarks, aus, au_names), targets, alpha, generator)

@@ -9,6 +9,8 @@ FACS (Ekman & Friesen 1978); the boxes are generous, because what they leave out
 import torch
 from torch import Tensor
 
+from fer_core.aus.vocabulary import both_sides
+
 # left eye, right eye, nose tip, left and right mouth corner of an aligned crop, as shares of its side
 # (the widely used 112-pixel template of ArcFace's alignment)
 TEMPLATE = ((0.3419, 0.4616), (0.6565, 0.4598), (0.5003, 0.6405), (0.3710, 0.8247), (0.6315, 0.8232))
@@ -40,6 +42,11 @@ AU_REGIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+def regions_of(name: str) -> tuple[str, ...]:
+    """Return where an AU's column shows, with or without a side; the whole face for an AU of unknown place."""
+    return AU_REGIONS.get(both_sides(name), tuple(REGIONS))
+
+
 def protected_regions(aus: Tensor, au_names: tuple[str, ...]) -> Tensor:
     """Return which regions must stay as they are, (B, R) bool in the order of `REGIONS`.
 
@@ -51,7 +58,7 @@ def protected_regions(aus: Tensor, au_names: tuple[str, ...]) -> Tensor:
         au_names: the A names.
     """
     lives = torch.tensor(
-        [[region in AU_REGIONS.get(name, REGIONS) for region in REGIONS] for name in au_names],
+        [[region in regions_of(name) for region in REGIONS] for name in au_names],
         dtype=torch.float32,
         device=aus.device,
     ).reshape(len(au_names), len(REGIONS))
@@ -66,8 +73,8 @@ def known_landmarks(landmarks: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.where(unknown[:, None, None], template, landmarks)
 
 
-def region_boxes(landmarks: Tensor) -> Tensor:
-    """Return the upright box around each region, (B, R, 4) pixels as x from, x to, y from, y to.
+def face_frame(landmarks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the origin (B, 2) of the face coordinates and their two axes (B, 2 axes, 2), in pixels.
 
     Args:
         landmarks: (B, 5, 2), all known.
@@ -78,9 +85,18 @@ def region_boxes(landmarks: Tensor) -> Tensor:
     # a turned head's eyes come close to each other, its face does not get narrower: use the height then
     length = across.norm(dim=-1, keepdim=True).clamp(min=1e-3)
     across = across * (0.7 * down.norm(dim=-1, keepdim=True) / length).clamp(min=1)
+    return eyes, torch.stack([across, down], dim=1)
+
+
+def region_boxes(landmarks: Tensor) -> Tensor:
+    """Return the upright box around each region, (B, R, 4) pixels as x from, x to, y from, y to.
+
+    Args:
+        landmarks: (B, 5, 2), all known.
+    """
+    eyes, frame = face_frame(landmarks)
     x0, x1, y0, y1 = landmarks.new_tensor(list(REGIONS.values())).unbind(dim=1)
     corners = torch.stack([torch.stack([x, y]) for x in (x0, x1) for y in (y0, y1)])  # (4, 2, R)
-    frame = torch.stack([across, down], dim=1)  # (B, 2 axes, 2 coordinates)
     points = torch.einsum("kar,bac->brkc", corners, frame) + eyes[:, None, None]
     low, high = points.amin(dim=2), points.amax(dim=2)
     return torch.stack([low[..., 0], high[..., 0], low[..., 1], high[..., 1]], dim=-1)

@@ -58,6 +58,7 @@ RAFCE = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26
 
 # L left, R right; T top, B bottom: the upper or lower lip alone.
 LATERALITY = "LRTB"
+_OTHER_SIDE = {"L": "R", "R": "L"}
 
 
 def column(number: int) -> str:
@@ -68,3 +69,25 @@ def column(number: int) -> str:
         'AU12'
     """
     return f"AU{number}"
+
+
+def mirrored(name: str) -> str:
+    """Return the column that an AU's column becomes in a mirror.
+
+    No source writes columns with a side yet; one that does names them as FACS writes a unilateral AU, number first.
+
+    Example:
+        >>> mirrored("AU12L"), mirrored("AU12")
+        ('AU12R', 'AU12')
+    """
+    return name[:-1] + _OTHER_SIDE.get(name[-1], name[-1]) if name else name
+
+
+def both_sides(name: str) -> str:
+    """Return an AU's column without its side.
+
+    Example:
+        >>> both_sides("AU12L"), both_sides("AU12")
+        ('AU12', 'AU12')
+    """
+    return name.rstrip(LATERALITY)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fer_core.evaluation.metrics import Scores
 
 GAP_POINTS = 25.0  # train minus validation accuracy above which a run is said to overfit
+LEAST_DEVIATION = 0.01  # of self-supervised features; spread evenly they have about 1
 _NAMES_SHOWN = 3
 _CORRECTING_LOSSES = ("cb", "cb_focal", "ldam", "balanced_softmax", "logit_adjusted")
 _CORRECTING_SAMPLERS = ("weighted", "balanced", "square_root")
@@ -100,6 +101,22 @@ def two_corrections(recipe: Mapping[str, Any]) -> list[str]:
         return []
     count = {2: "two", 3: "three", 4: "four"}[len(found)]
     return [f"{count} imbalance corrections at once: {', '.join(found[:-1])} and {found[-1]}"]
+
+
+def collapsed_pretraining(history: Sequence[Mapping[str, Any]], classes: int) -> list[str]:
+    """Tell a self-supervised pretraining (its epochs' rows) that ended with one feature for all, or features that
+    know nothing of the `classes`.
+    """
+    if not history:
+        return []
+    end = history[-1]
+    spread = end.get("feature_deviation")
+    if _is_nan(end, "feature_deviation") or (spread is not None and spread < LEAST_DEVIATION):
+        return [f"pretraining collapsed: features deviate by {spread if spread is None else format(spread, '.4f')}"]
+    knn, linear = end.get("knn_uar"), end.get("probe_uar")
+    if knn is not None and linear is not None and max(knn, linear) <= 1 / classes:
+        return [f"pretraining learned nothing of the classes: kNN UAR {100 * knn:.1f} %, chance or less"]
+    return []
 
 
 def _is_nan(epoch: Mapping[str, Any], key: str) -> bool:

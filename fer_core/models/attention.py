@@ -1,28 +1,44 @@
 """Attention on a network's final feature map. A new attention is one entry here.
 
+se: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, as timm implements it: a gate per channel.
 cbam: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018, as timm implements it: channel
 attention (shared MLP over average and maximum), then spatial attention (7 x 7 convolution over channel average
 and maximum).
+spatial: the second half of CBAM alone, timm's module: a gate per place.
+au_guided: a gate per place that is taught where the active Action Units are (`fer_core.models.au_guided`).
 """
 
 from collections.abc import Callable
 
 import torch
 from timm.layers import create_attn
+from timm.layers.cbam import SpatialAttn
 from torch import Tensor, nn
 
 from fer_core.errors import ConfigError, unknown_name
+from fer_core.models.au_guided import AuGuided
 from fer_core.models.backbone import final_map
+
+
+def _se(channels: int) -> nn.Module:
+    return create_attn("se", channels)
 
 
 def _cbam(channels: int) -> nn.Module:
     return create_attn("cbam", channels)
 
 
+def _spatial(channels: int) -> nn.Module:
+    return SpatialAttn()  # it looks at the channels' average and maximum, however many there are
+
+
 # (channels) -> module (B, C, H, W) -> the same shape
 ATTENTIONS: dict[str, Callable[[int], nn.Module] | None] = {
     "none": None,
+    "se": _se,
     "cbam": _cbam,
+    "spatial": _spatial,
+    "au_guided": AuGuided,
 }
 
 
@@ -42,12 +58,28 @@ class OnMap(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the attended map in the layout it came in."""
+        return self._lay_out(self.module(self._as_nchw(features)), features)
+
+    def attend(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the attended map, and the logits (B, R, H, W) of a module that is to be taught its regions."""
+        if not isinstance(self.module, AuGuided):
+            return self(features), None
+        attended, logits = self.module.attend(self._as_nchw(features))
+        return self._lay_out(attended, features), logits
+
+    def _as_nchw(self, features: Tensor) -> Tensor:
         if self.layout == "nchw":
-            return self.module(features)
+            return features
         if self.layout == "nhwc":
-            return self.module(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        tokens = features[:, self.prefix :].mT.unflatten(-1, self.grid)
-        return torch.cat([features[:, : self.prefix], self.module(tokens).flatten(2).mT], dim=1)
+            return features.permute(0, 3, 1, 2)
+        return features[:, self.prefix :].mT.unflatten(-1, self.grid)
+
+    def _lay_out(self, attended: Tensor, features: Tensor) -> Tensor:
+        if self.layout == "nchw":
+            return attended
+        if self.layout == "nhwc":
+            return attended.permute(0, 2, 3, 1)
+        return torch.cat([features[:, : self.prefix], attended.flatten(2).mT], dim=1)
 
 
 def build_attention(name: str, backbone: nn.Module, in_chans: int, size: int) -> nn.Module:

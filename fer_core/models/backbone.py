@@ -8,6 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from fer_core.errors import ConfigError
+from fer_core.models import caffe_resnet, deepface, inception_resnet_v1, iresnet
+
+# importing them made timm know their names; the list is of what they are
+FACE_NETWORKS = tuple(
+    sorted(name for module in (caffe_resnet, deepface, inception_resnet_v1, iresnet) for name in module.default_cfgs)
+)
 
 
 def create_backbone(

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from fer_core.models.attention import OnMap
 from fer_core.models.backbone import final_map
 from fer_core.targets import compound_log_scores
 
@@ -18,6 +19,7 @@ class Output(NamedTuple):
         features: (B, D), pooled, before the heads.
         au_logits: (B, A), None without an AU head.
         intensities: (B, A) of the AUs, in units of the strongest (FACS E = 1); None where they are not learned.
+        attention: (B, R, h, w), the logits of an AU-guided attention's maps of the face's regions; None without one.
     """
 
     logits: Tensor
@@ -25,6 +27,7 @@ class Output(NamedTuple):
     features: Tensor
     au_logits: Tensor | None
     intensities: Tensor | None
+    attention: Tensor | None = None
 
 
 class Encoder(nn.Module):
@@ -56,8 +59,17 @@ class Encoder(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, D) before the heads, attention applied."""
+        return self.attend(x)[0]
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the pooled features (B, D), and the logits (B, R, h, w) of an attention that is to be taught."""
         features = self.backbone.forward_features((x - self.mean) / self.std)  # type: ignore[operator]
-        return self.backbone.forward_head(self.attention(features), pre_logits=True)  # type: ignore[operator]
+        logits = None
+        if isinstance(self.attention, OnMap):
+            features, logits = self.attention.attend(features)
+        else:
+            features = self.attention(features)
+        return self.backbone.forward_head(features, pre_logits=True), logits  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, D)."""
@@ -111,13 +123,14 @@ class FerModel(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         """Return what the heads say of pictures (B, C, H, W) in 0..1."""
-        features = self.dropout(self.features(x))
+        pooled, maps = self.encoder.attend(x)
+        features = self.dropout(pooled)
         scores = self.head(features)
         logits = scores
         if self.pairs is not None:
             logits = compound_log_scores(scores.float().log_softmax(dim=1), self.pairs)
         aus = None if self.au_head is None else self.au_head(features)
         if aus is None or not self.intensities:
-            return Output(logits, scores, features, aus, None)
+            return Output(logits, scores, features, aus, None, maps)
         units, intensities = aus.chunk(2, dim=1)
-        return Output(logits, scores, features, units, intensities)
+        return Output(logits, scores, features, units, intensities, maps)

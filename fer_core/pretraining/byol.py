@@ -91,6 +91,10 @@ class Byol(nn.Module):
         self.target = nn.Sequential(copy.deepcopy(backbone), copy.deepcopy(self.projector))
         self.target.requires_grad_(False)
 
+    def views(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return two views of images (B, C, H, W) in 0..1."""
+        return views(images, generator)
+
     def loss(self, view1: Tensor, view2: Tensor) -> Tensor:
         """Return the scalar loss of two views (B, C, H, W) of the same pictures, B >= 2.
 

@@ -22,9 +22,30 @@ SIGMA = (0.1, 1.2)  # pixels of a 64-pixel picture
 LUMA = (0.299, 0.587, 0.114)
 
 
-def views(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return two views of images (B, C, H, W) float in 0..1, each of the same shape and range."""
-    return view(images, BLUR[0], generator), view(images, BLUR[1], generator)
+def views(images: Tensor, generator: torch.Generator, blur: tuple[float, float] = BLUR) -> tuple[Tensor, Tensor]:
+    """Return two views of images (B, C, H, W) float in 0..1, each of the same shape and range.
+
+    `blur` is the probability of blur in the first and in the second view; BYOL's are the default.
+    """
+    return view(images, blur[0], generator), view(images, blur[1], generator)
+
+
+def crop(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return images (B, C, H, W), cropped, resized and flipped at random, their colours as they were."""
+    count, _, height, width = images.shape
+    draws = torch.rand(count, 5, generator=generator, device=generator.device).to(images.device)
+    tall, wide = crop_sides(draws[:, 0], draws[:, 1])
+    sharp = torch.zeros(count, device=images.device)
+    rows = resampling(height, tall, draws[:, 2], sharp > 0, sharp)
+    columns = resampling(width, wide, draws[:, 3], draws[:, 4] < 0.5, sharp)
+    return torch.matmul(torch.matmul(rows[:, None], images), columns[:, None].mT)
+
+
+def crop_sides(area: Tensor, aspect: Tensor) -> tuple[Tensor, Tensor]:
+    """Return height and width (B,) of crops, as shares of the picture's, by draws (B,) in 0..1."""
+    area = AREA[0] + (AREA[1] - AREA[0]) * area
+    aspect = torch.exp(math.log(ASPECT) * (2 * aspect - 1))
+    return (area / aspect).sqrt().clamp(max=1), (area * aspect).sqrt().clamp(max=1)
 
 
 def view(images: Tensor, blur: float, generator: torch.Generator) -> Tensor:
@@ -32,10 +53,7 @@ def view(images: Tensor, blur: float, generator: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     draws = torch.rand(count, 14, generator=generator, device=generator.device).to(images.device)
     sigma = torch.where(draws[:, 0] < blur, SIGMA[0] + (SIGMA[1] - SIGMA[0]) * draws[:, 1], 0)
-    area = AREA[0] + (AREA[1] - AREA[0]) * draws[:, 2]
-    aspect = torch.exp(math.log(ASPECT) * (2 * draws[:, 3] - 1))
-    tall = (area / aspect).sqrt().clamp(max=1)
-    wide = (area * aspect).sqrt().clamp(max=1)
+    tall, wide = crop_sides(draws[:, 2], draws[:, 3])
     never = torch.zeros_like(sigma, dtype=torch.bool)
     rows = resampling(height, tall, draws[:, 4], never, sigma * height / 64)
     columns = resampling(width, wide, draws[:, 5], draws[:, 6] < 0.5, sigma * width / 64)

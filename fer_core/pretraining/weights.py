@@ -1,4 +1,7 @@
-"""Backbone weights in and out of files: safetensors or tensor-only PyTorch files, never arbitrary pickles."""
+"""Backbone weights in and out of files: safetensors, tensor-only PyTorch files, Keras' HDF5; never arbitrary pickles.
+
+Published names are translated by `fer_core.pretraining.layouts`.
+"""
 
 import pickle
 from collections import Counter
@@ -15,9 +18,16 @@ from torch import Tensor, nn
 
 from fer_core.errors import ConfigError
 from fer_core.files import replacing
+from fer_core.pretraining.layouts import translate
+from fer_core.pretraining.layouts.keras import SUFFIXES as KERAS
+from fer_core.pretraining.layouts.keras import read_h5
 
 ENOUGH = 0.9  # share of the backbone's tensors that a file must bring
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "backbone")
+# how the classifiers of published networks are called; a backbone has none
+CLASSIFIERS = ("fc", "classifier", "head", "last_linear", "logits", "F8", "feat_extract", "head.fc")
+
+_KINDS = ("weight", "bias", "kernel")
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,34 @@ class LoadReport:
         missing: names that the file lacks or has in a shape that does not fit.
         unexpected: names in the file that were not used.
         share: matched / (matched + missing).
+        layout: whose names the file has.
     """
 
     matched: list[str]
     missing: list[str]
     unexpected: list[str]
     share: float
+    layout: str = "timm"
+
+    @property
+    def classifier(self) -> list[str]:
+        """Names of the file's classifier, among the unexpected."""
+        ends = tuple(f"{name}{mark}{kind}" for name in CLASSIFIERS for mark in "./" for kind in _KINDS)
+        return [name for name in self.unexpected if name.endswith(ends)]
+
+    def __str__(self) -> str:
+        """Say in one line what matched and what did not, with the first names."""
+        classifier = self.classifier
+        others = [name for name in self.unexpected if name not in classifier]
+        parts = [f"{len(self.matched)} of {len(self.matched) + len(self.missing)} tensors, layout {self.layout}"]
+        for title, names in (
+            ("missing", self.missing),
+            ("skipped classifier", classifier),
+            ("unexpected", others),
+        ):
+            if names:
+                parts.append(f"{title} ({len(names)}) {_first(names)}")
+        return "; ".join(parts)
 
 
 def save_backbone(model: nn.Module, path: Path) -> None:
@@ -49,11 +81,13 @@ def save_backbone(model: nn.Module, path: Path) -> None:
 def load_backbone(model: nn.Module, path: Path) -> LoadReport:
     """Load a file into the backbone of `model` (its `.backbone`, or itself), or refuse and change nothing.
 
-    Names may carry any prefix ("module.", "backbone.", ...) and stand under a wrapper key such as
-    "state_dict". Input channels, patch size and position embeddings are adapted by timm's own functions.
+    The file has timm's names or those of a layout in `fer_core.pretraining.layouts`. Names may carry any prefix
+    ("module.", "backbone.", ...) and stand under a wrapper key such as "state_dict". Input channels, patch size and
+    position embeddings are adapted by timm's own functions.
 
     Raises:
-        ConfigError: no such file, not a tensor-only file, or under 90 % of the backbone's tensors matched.
+        ConfigError: no such file, not a tensor-only file, a layout of another network, or under 90 % of the
+            backbone's tensors matched.
     """
     backbone = _backbone(model)
     wanted = {
@@ -61,7 +95,7 @@ def load_backbone(model: nn.Module, path: Path) -> LoadReport:
         for name, tensor in backbone.state_dict().items()
         if not name.endswith("num_batches_tracked")  # a counter, absent from many published files
     }
-    found = read_tensors(path)
+    found, layout = translate(read_tensors(path), backbone, str(path))
     prefix = _prefix(found, wanted)
     named = {name.removeprefix(prefix): (name, tensor) for name, tensor in found.items()}
     if "fc_norm.weight" in wanted and "fc_norm.weight" not in named:
@@ -83,20 +117,27 @@ def load_backbone(model: nn.Module, path: Path) -> LoadReport:
     if share < ENOUGH:
         raise ConfigError(
             f"{path} fits only {len(fitted)} of the backbone's {len(wanted)} tensors ({share:.0%}, expected at "
-            f"least {ENOUGH:.0%}). Missing or of another shape: {', '.join(missing[:3])} ..."
+            f"least {ENOUGH:.0%}). Missing or of another shape: {_first(missing)}. "
+            f"In the file and not used: {_first(unexpected) or 'nothing'}."
         )
     backbone.load_state_dict(fitted, strict=False)
-    return LoadReport(list(fitted), missing, unexpected, share)
+    return LoadReport(list(fitted), missing, unexpected, share, layout)
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors or PyTorch file by name, out of a wrapper key if there is one.
+    """Read the tensors of a safetensors, PyTorch or Keras file by name, out of a wrapper key if there is one.
 
     Raises:
         ConfigError: no such file, or not a tensor-only file.
     """
     if not path.is_file():
         raise ConfigError(f"Weights file {path} does not exist.")
+    if path.suffix in KERAS:
+        return read_h5(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -104,7 +145,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
-            f"{path} is not a file of tensors only (safetensors, or a PyTorch state dict): {first}"
+            f"{path} is not a file of tensors only (safetensors, or a PyTorch state dict), and pickles of anything "
+            f"else are not opened: {first}"
         ) from None
     while isinstance(content, dict):
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)

@@ -51,6 +51,12 @@ class FaceSet:
         values |= {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
         return FaceSet(**values)
 
+    def only(self, rows: Tensor) -> "FaceSet":
+        """Return the faces at `rows`, int64 (M,)."""
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {name: value[rows] for name, value in values.items() if isinstance(value, Tensor)}
+        return FaceSet(**values | {"ids": [self.ids[row] for row in rows.tolist()]})
+
     def images(self, index: Tensor) -> Tensor:
         """Return float32 (B, C, H, W) in 0..1 of the rows `index`, channels-last in memory."""
         return self.pixels[index].permute(0, 3, 1, 2).float().div_(255)

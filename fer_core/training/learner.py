@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_core.augment import Batch, augment
+from fer_core.augment.guidance import region_activity, region_maps
 from fer_core.augment.mixing import mix
+from fer_core.augment.regions import known_landmarks
 from fer_core.errors import ConfigError
 from fer_core.labels import LabelSet
 from fer_core.losses.prototypical import prototypical_loss
@@ -70,6 +72,10 @@ class Learner:
         self.classes = functional.one_hot(faces.labels, len(labels.classes)).float()
         if recipe.au_intensity > 0 and bool(faces.intensities.isnan().all()):
             raise ConfigError("`au_intensity` above 0 needs AU intensities; no train face has any.")
+        if recipe.is_guided and (faces.weak_aus or bool(region_activity(faces.aus, faces.au_names).isnan().all())):
+            raise ConfigError(
+                "`attention: au_guided` needs annotated AUs of known place, not weak ones; no train face has any."
+            )
         self.objective = Objective(recipe, faces, self.targets).to(device)
         self.optimizer = build_optimizer(
             recipe.optimizer, model, recipe.lr, recipe.weight_decay, layer_decay=recipe.layer_decay
@@ -129,14 +135,38 @@ class Learner:
         batch = self._augmented(index, generator)
         count, units = self.targets.shape[1], batch.aus.shape[1]
         targets = torch.cat([self.targets[index], self.classes[index]], dim=1)
-        aus = torch.cat([batch.aus, faces.intensities[index]], dim=1)
-        images, targets, aus = mix(recipe.mix, batch.images, targets, aus, alpha=recipe.mix_alpha, generator=generator)
-        return Sample(images, Labels(targets[:, :count], aus[:, :units], aus[:, units:]), targets[:, count:])
+        assert batch.intensities is not None
+        aus = torch.cat([batch.aus, batch.intensities], dim=1)
+        images = self._with_regions(batch)
+        images, targets, aus = mix(
+            recipe.mix,
+            images,
+            targets,
+            aus,
+            alpha=recipe.mix_alpha,
+            generator=generator,
+            landmarks=batch.landmarks,
+            au_names=faces.au_names * 2,  # of labels and intensities
+        )
+        images, regions = _without_regions(images, channels=batch.images.shape[1])
+        labels = Labels(targets[:, :count], aus[:, :units], aus[:, units:], regions)
+        return Sample(images, labels, targets[:, count:])
+
+    def _with_regions(self, batch: Batch) -> Tensor:
+        """Lay the maps that the attention is to learn behind the pictures, so that both are mixed place by place."""
+        if not self.recipe.is_guided:
+            return batch.images
+        size = (batch.images.shape[-2], batch.images.shape[-1])
+        maps = region_maps(region_activity(batch.aus, batch.au_names), batch.landmarks, size)
+        return torch.cat([batch.images, maps], dim=1)
 
     def _augmented(self, index: Tensor, generator: torch.Generator) -> Batch:
         faces = self.faces
         aus = faces.aus[index]
-        batch = Batch(faces.images(index), faces.landmarks[index], aus, faces.au_names)
+        images, landmarks = faces.images(index), faces.landmarks[index]
+        if self.recipe.is_guided:  # before the picture moves, so that the template's points move along
+            landmarks = known_landmarks(landmarks, (images.shape[-2], images.shape[-1]))
+        batch = Batch(images, landmarks, aus, faces.au_names, faces.intensities[index])
         if not faces.weak_aus:
             return augment(self.recipe.augment, batch, generator)
         # face-aware augmentation paints where no AU is active: the place that weak AUs leave free would name the class
@@ -278,6 +308,13 @@ class Learner:
         """Take up a state again."""
         for name, part in self._parts():
             part.load_state_dict(state[name])
+
+
+def _without_regions(images: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+    """Part pictures from the maps behind them, if there are any."""
+    if images.shape[1] == channels:
+        return images, None
+    return images[:, :channels].contiguous(memory_format=torch.channels_last), images[:, channels:]
 
 
 def _indices(task: Episode, faces: FaceSet) -> Tensor:

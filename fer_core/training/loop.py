@@ -17,7 +17,7 @@ from fer_core.labels import LabelSet
 from fer_core.models import FerModel, build_model
 from fer_core.models.cpu import prepare_cpu
 from fer_core.pretraining.weights import load_backbone
-from fer_core.progress import Bar
+from fer_core.progress import Bar, note
 from fer_core.recipe import Recipe
 from fer_core.sampling import epoch_order
 from fer_core.sampling.curriculum import classes_open, open_share
@@ -62,7 +62,7 @@ def new_model(
         pretrained=pretrained,
     )
     if initial is not None:
-        load_backbone(model.backbone, initial)
+        note(f"first weights from {initial}: {load_backbone(model.backbone, initial)}")
     return model
 
 

@@ -1,4 +1,4 @@
-"""What a training step minimises: emotion + λ · AU, the few-shot episodes' loss on top.
+"""What a training step minimises: emotion + λ · AU; the few-shot episodes' and the attention's losses on top.
 
 λ is `au_weight`, or learned from the tasks' uncertainty; the AU part is detection + `au_intensity` · intensity. The
 class weights of `drw` (Cao et al., NeurIPS 2019) come in late: the first epochs learn features from all faces alike.
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fer_core.choices import UNCERTAINTY
 from fer_core.losses import build_loss
+from fer_core.losses.attention import attention_loss
 from fer_core.losses.au import build_au_loss
 from fer_core.losses.common import EmotionLoss
 from fer_core.losses.intensity import masked_intensity_loss
@@ -21,11 +22,15 @@ from fer_core.training.faces import FaceSet
 
 
 class Labels(NamedTuple):
-    """What is known of B faces: target (B, C) probabilities, aus (B, A) and intensities (B, A), NaN where unknown."""
+    """What is known of B faces: target (B, C) probabilities, aus (B, A) and intensities (B, A), NaN where unknown.
+
+    regions are the target maps (B, R, H, W) of an AU-guided attention, NaN where unknown; None without one.
+    """
 
     target: Tensor
     aus: Tensor
     intensities: Tensor
+    regions: Tensor | None = None
 
 
 class Objective(nn.Module):
@@ -91,6 +96,10 @@ class Objective(nn.Module):
         if few_shot is not None:
             parts["few_shot_loss"] = few_shot.detach()
             total = total + self.recipe.few_shot_weight * few_shot
+        if output.attention is not None and labels.regions is not None:
+            places = attention_loss(output.attention, labels.regions)
+            parts["attention_loss"] = places.detach()
+            total = total + self.recipe.attention_weight * places
         return total, parts
 
     def _join(self, emotion: Tensor, au: Tensor, told: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pretraining of a backbone before it sees an emotion: self-supervised (BYOL) and on identities (ArcFace)."""
+"""Pretraining of a backbone before it sees an emotion: self-supervised, and on identities."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,11 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_core.choices import SSL_KEYS
 from fer_core.errors import DataError
 from fer_core.models import Encoder, build_encoder
 from fer_core.models.cpu import prepare_cpu
-from fer_core.pretraining.arcface import ArcFace, verification_accuracy
-from fer_core.pretraining.byol import Byol, feature_deviation, views
+from fer_core.pretraining import build_self_supervised
+from fer_core.pretraining.arcface import verification_accuracy
+from fer_core.pretraining.byol import feature_deviation
+from fer_core.pretraining.identity import build_identity_loss
+from fer_core.pretraining.probes import probe
 from fer_core.pretraining.weights import load_backbone
 from fer_core.progress import Bar
 from fer_core.training.checkpoint import Checkpoint
@@ -23,6 +27,9 @@ from fer_core.training.optim import adamw, set_lr, warmup_cosine
 
 WEIGHT_DECAY = 0.05
 WARMUP = 0.1  # share of all steps
+PROBES = 10  # epochs at most in which the probes look
+PROBE_SHARE = 8  # one face looked at for so many trained on
+PROBE_FEWEST = 64  # but not fewer than this, where there are as many
 HELD_OUT = 0.1  # share of the identities kept for verification
 
 
@@ -38,7 +45,7 @@ def new_encoder(model: Mapping[str, Any], channels: int, seed: int, initial: Pat
     return encoder.to(memory_format=torch.channels_last)
 
 
-def pretrain_byol(
+def pretrain_self_supervised(
     encoder: Encoder,
     faces: FaceSet,
     ssl: Mapping[str, Any],
@@ -47,36 +54,68 @@ def pretrain_byol(
     seed: int,
     work: Path,
     title: str,
+    labelled: Mapping[str, FaceSet] | None = None,
 ) -> list[dict[str, Any]]:
-    """Train `encoder` in place by BYOL on unlabelled faces; return the history, one row an epoch."""
+    """Train `encoder` in place by `ssl["method"]` on unlabelled faces; return the history, one row an epoch.
+
+    Where `labelled` holds train and validation faces, rows of up to ten epochs, the last among them, also have
+    `knn_uar` and `probe_uar` (`fer_core.pretraining.probes`). They change no weight. They look at no more than an
+    eighth as many faces of either kind as an epoch trains on: a few per cent of its time.
+
+    Raises:
+        ConfigError: the method is unknown, or cannot train this network.
+    """
     device = pick_device()
     faces = faces.to(device)
-    learner = Byol(
-        encoder,
-        encoder.num_features,
-        projection=ssl["projection"],
-        hidden=ssl["hidden"],
-        momentum=ssl["momentum"],
-    ).to(device)
+    settings = {key: ssl[key] for key in SSL_KEYS.get(ssl["method"], ())}
+    if "queue" in settings:  # a longer one would only hold more of a picture's own keys
+        settings["queue"] = min(settings["queue"], len(faces))
+    learner: Any = build_self_supervised(ssl["method"], encoder, encoder.num_features, **settings).to(device)
     size = min(ssl["batch_size"], len(faces))
     steps = ssl["epochs"] * (len(faces) // size)
+    watched = _watched(labelled, len(faces), seed, device)
 
     def step(index: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        first, second = views(faces.images(index), generator)
+        views = learner.views(faces.images(index), generator)
         with autocast(learner, device, precision):
-            loss = learner.loss(first, second)
+            loss = learner.loss(*views)
         return loss, {}
 
     def after(number: int) -> None:
         learner.update_target(number, steps)
 
-    def measure() -> dict[str, float]:
-        index = torch.arange(min(len(faces), 512))
+    def features(of: FaceSet, index: Tensor) -> Tensor:
+        encoder.eval()
         with torch.inference_mode(), autocast(learner, device, precision):
-            features = encoder.eval()(faces.images(index)).float()
-        return {"feature_deviation": float(feature_deviation(features))}
+            return torch.cat([encoder(of.images(part)).float() for part in index.split(512)])
+
+    def measure(epoch: int) -> dict[str, float]:
+        row = {"feature_deviation": float(feature_deviation(features(faces, torch.arange(min(len(faces), 512)))))}
+        if watched and _asked(epoch, ssl["epochs"]):
+            known = {split: features(chosen, torch.arange(len(chosen))) for split, chosen in watched.items()}
+            truth = {split: chosen.labels for split, chosen in watched.items()}
+            row |= probe(known["train"], truth["train"], known["validation"], truth["validation"])
+        return row
 
     return _epochs(learner, len(faces), size, ssl, seed, Checkpoint(work), title, step, after, measure)
+
+
+def _watched(labelled: Mapping[str, FaceSet] | None, count: int, seed: int, device: torch.device) -> dict[str, FaceSet]:
+    """Return the train and validation faces that the probes look at, a fixed random choice of the labelled ones."""
+    if labelled is None:
+        return {}
+    found = {}
+    for number, split in enumerate(("train", "validation")):
+        generator = torch.Generator().manual_seed(derived_seed(seed, 5, number))  # none of the training's own
+        rows = (labelled[split].labels >= 0).nonzero().flatten()
+        chosen = rows[torch.randperm(len(rows), generator=generator)[: max(PROBE_FEWEST, count // PROBE_SHARE)]]
+        found[split] = labelled[split].only(chosen).to(device)
+    return found if all(len(chosen) for chosen in found.values()) else {}
+
+
+def _asked(epoch: int, epochs: int) -> bool:
+    """Tell whether the probes look at `epoch` (from 1) of `epochs`: ten of them at most, the last always."""
+    return (epochs - epoch) % -(-epochs // PROBES) == 0
 
 
 def pretrain_identity(
@@ -89,7 +128,7 @@ def pretrain_identity(
     work: Path,
     title: str,
 ) -> list[dict[str, Any]]:
-    """Train `encoder` in place by ArcFace on `faces.subjects`; return the history, one row an epoch.
+    """Train `encoder` in place by `config["loss"]` on `faces.subjects`; return the history, one row an epoch.
 
     A tenth of the identities is held out: on their pictures `verification_accuracy` is measured.
 
@@ -115,7 +154,9 @@ def pretrain_identity(
     learner = nn.ModuleDict(
         {
             "encoder": encoder,
-            "head": ArcFace(encoder.num_features, len(trained), config["scale"], config["margin"]),
+            "head": build_identity_loss(
+                config["loss"], encoder.num_features, len(trained), config["scale"], config["margin"]
+            ),
         }
     )
     learner = learner.to(device)
@@ -132,7 +173,7 @@ def pretrain_identity(
         logits = learner["head"](features.float(), labels)
         return functional.cross_entropy(logits, labels), {"train_accuracy": (logits.argmax(1) == labels).float().mean()}
 
-    def measure() -> dict[str, float]:
+    def measure(epoch: int) -> dict[str, float]:
         with torch.inference_mode():
             parts = [encoder.eval()(faces.images(part)).float() for part in held_rows.split(256)]
         generator = torch.Generator().manual_seed(seed)
@@ -152,7 +193,7 @@ def _epochs(
     title: str,
     step: Callable[[Tensor, int, torch.Generator], tuple[Tensor, dict[str, Tensor]]],
     after: Callable[[int], None],
-    measure: Callable[[], dict[str, float]],
+    measure: Callable[[int], dict[str, float]],
 ) -> list[dict[str, Any]]:
     """Run `step` over shuffled whole batches, epoch by epoch, from the last checkpoint if there is one."""
     optimizer = adamw(learner, config["lr"], WEIGHT_DECAY)
@@ -184,7 +225,7 @@ def _epochs(
                 after(number)
                 for name, value in {"loss": loss, **figures}.items():
                     totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach()
-            row = {name: float(value) / per_epoch for name, value in totals.items()} | measure()
+            row = {name: float(value) / per_epoch for name, value in totals.items()} | measure(epoch + 1)
             history.append({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - start, 3)})
             checkpoint.save({"learner": learner.state_dict(), "optimizer": optimizer.state_dict(), "history": history})
             bar.advance(1, **row)

@@ -61,11 +61,16 @@ def params_of(folder: Path) -> dict[str, str]:
 
 
 def curves_of(folder: Path) -> list[Point]:
-    """Return a run's epoch curves, with the epoch as step; empty for a predictor that was not trained."""
-    path = folder / "history.json"
-    history = read_json(path) if path.exists() else []
+    """Return a run's epoch curves, with the epoch as step; empty for a predictor that was not trained.
+
+    Those of the pretraining that it starts from are called `pretrain/<kind>/<figure>`.
+    """
+    path, before = folder / "history.json", folder / "pretraining.json"
+    histories = {f"pretrain/{kind}/": rows for kind, rows in (read_json(before) if before.exists() else {}).items()}
+    histories[""] = read_json(path) if path.exists() else []
     return [
-        (key, float(value), int(entry["epoch"]))
+        (prefix + key, float(value), int(entry["epoch"]))
+        for prefix, history in histories.items()
         for entry in history
         for key, value in entry.items()
         if key != "epoch" and _is_number(value)
@@ -84,6 +89,8 @@ def _record(inputs: Inputs, pictures: Pictures, key: str, names: list[str]) -> R
     ]
     points += [(fact, float(status[fact]), 0) for fact in (*_FACTS, *_TTA_FACTS) if _is_number(status.get(fact))]
     files = [(folder / file, "model") for file in _MODEL_FILES if (folder / file).exists()]
+    looks = inputs.places.reports / "attention" / f"{short}.png"
+    files += [(looks, "")] if kind == "train" and looks.exists() else []
     return Record(
         name=short if kind == "train" else f"{kind} {short}",
         key=key,

@@ -95,3 +95,17 @@ def test_two_corrections(recipe, told):
     found = alarms.two_corrections(recipe)
     assert len(found) == (told is not None)
     assert told is None or re.search(told, found[0])
+
+
+def test_collapsed_pretraining():
+    def told(**end):
+        return alarms.collapsed_pretraining([{"epoch": 1, "feature_deviation": 0.0}, {"epoch": 2, **end}], 4)
+
+    healthy = {"feature_deviation": 0.5, "knn_uar": 0.3, "probe_uar": 0.2}
+    assert told(**healthy) == told(**healthy | {"knn_uar": 0.2, "probe_uar": 0.3}) == [], "the last epoch counts"
+    assert told(**healthy | {"feature_deviation": 0.0099}) == ["pretraining collapsed: features deviate by 0.0099"]
+    assert told(**healthy | {"feature_deviation": None}) == ["pretraining collapsed: features deviate by None"]
+    blind = ["pretraining learned nothing of the classes: kNN UAR 25.0 %, chance or less"]
+    assert told(**healthy | {"knn_uar": 0.25, "probe_uar": 0.1}) == blind
+    assert told(feature_deviation=0.5) == told(feature_deviation=0.5, knn_uar=None, probe_uar=None) == []
+    assert alarms.collapsed_pretraining([], 4) == []

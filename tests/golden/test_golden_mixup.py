@@ -13,7 +13,8 @@ from fer_core.errors import ConfigError
 
 
 def run(images, targets, aus, alpha=0.4, seed=0, name="mixup"):
-    return mix(name, images, targets, aus, alpha=alpha, generator=torch.Generator().manual_seed(seed))
+    names = tuple(f"AU{i}" for i in range(aus.shape[1]))
+    return mix(name, images, targets, aus, alpha=alpha, generator=torch.Generator().manual_seed(seed), au_names=names)
 
 
 def one_hot_case(count=8, classes=8):

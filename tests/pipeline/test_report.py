@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import save_file
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from typer.testing import CliRunner
@@ -80,6 +81,8 @@ def build(root: Path, subjects: bool = False, aus: bool = True) -> None:
     for number, (name, (right, extra)) in enumerate(PREDICTORS.items()):
         seed = 7 if extra.get("fingerprint") else number + 10  # equal fingerprints, equal predictions
         write_predictor(root / "data" / name, ids, split, labels, right, extra, seed, len(au_names))
+    looked = {"faces": np.full((4, 16, 16, 1), 99, np.uint8), "labels": np.arange(4), "maps": np.full((4, 2, 2), 0.5)}
+    save_file(looked, root / "data/train/alone-attention/attention.safetensors")
     for name in ("train/alone-face_pretraining", "train/ladder-face_pretraining"):
         (root / "data" / name).mkdir(parents=True)
         status = {"state": "not_applicable", "reason": "no identities"}
@@ -327,12 +330,24 @@ def test_the_same_inputs_give_the_same_bytes(built, monkeypatch):
     outputs = [path for folder in ("metrics", "reports") for path in (built / folder).rglob("*") if path.is_file()]
     assert {path.name for path in outputs} == {
         *("runs.json", "gains.json", "summary.json", "slices.json", "gains.md", "ladder.png", "learning_curves.png"),
-        *("baseline.png", "final.png"),
+        *("baseline.png", "final.png", "maps.md", "alone-attention.png"),
     }
     before = {path: path.read_bytes() for path in outputs}
     for app in (evaluate, report):
         assert run(app).exit_code == 0
     assert {path: path.read_bytes() for path in outputs} == before
+
+
+def test_attention_is_drawn_for_runs_that_left_it_and_for_no_other(built, tree):
+    folder = built / "reports/attention"
+    assert {path.name for path in folder.iterdir()} == {"maps.md", "alone-attention.png"}
+    assert (folder / "alone-attention.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "maps.md").read_text()
+    assert page.count("![") == 1 and "(alone-attention.png)" in page
+    (tree / "data/train/alone-attention/attention.safetensors").unlink()
+    assert run(evaluate).exit_code == 0 and run(report).exit_code == 0
+    assert [path.name for path in (tree / "reports/attention").iterdir()] == ["maps.md"], "an old picture goes"
+    assert "No run of this table" in (tree / "reports/attention/maps.md").read_text()
 
 
 def test_subjects_widen_the_interval_of_repeated_pictures(tree):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import Result
+from safetensors.torch import load_file
 from small_project import CLASSES, COUNTS, ROOT, Project
 from typer.testing import CliRunner
 
@@ -134,6 +135,19 @@ def test_a_run_without_aus_predicts_none(planned: Project) -> None:
     assert trained("baseline")["au_f1"] is None
 
 
+def test_a_run_whose_attention_weighs_places_leaves_where_it_looks(planned: Project) -> None:
+    planned.write_params(attention="au_guided")
+    run("plan")
+    train("baseline")
+    seen = load_file("data/train/baseline/attention.safetensors")
+    shown = planned.table["split"] == "validation"
+    crops = planned.pixels[shown.to_numpy()]
+    assert seen["labels"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert all((crops == face.numpy()).all(axis=(1, 2, 3)).any() for face in seen["faces"]), "validation faces only"
+    assert seen["maps"].shape[0] == seen["taught"].shape[0] == 8
+    assert all(row["attention_loss"] > 0 for row in read_json(Path("data/train/baseline/history.json")))
+
+
 def test_a_run_that_does_not_apply_leaves_its_reason_alone(planned: Project) -> None:
     folder = Path("data/train/alone-vit")
     folder.mkdir(parents=True)
@@ -237,11 +251,16 @@ def test_pretraining_makes_what_is_asked_for_and_runs_start_from_it(planned: Pro
     status = read_json(Path("data/pretrain/resnet/status.json"))
     assert set(status["seconds"]) == set(kinds) and len(set(status["fingerprints"].values())) == 3
     assert status["seconds"]["ssl_identity"] >= status["seconds"]["ssl"]
+    history = read_json(Path("data/pretrain/resnet/history.json"))
+    assert all(0 <= history["ssl"][-1][probe] <= 1 for probe in ("knn_uar", "probe_uar"))
     train("baseline")
     train("alone-face_pretraining")
     before = trained("alone-face_pretraining")
     assert before["pretrain_seconds"] == status["seconds"]["identity"] > 0
     assert trained("baseline")["pretrain_seconds"] == 0
+    folder = Path("data/train")
+    assert read_json(folder / "alone-face_pretraining/pretraining.json") == {"identity": history["identity"]}
+    assert not (folder / "baseline/pretraining.json").exists()
     weights = Path("data/train/baseline/weights.safetensors").read_bytes()
     assert Path("data/train/alone-face_pretraining/weights.safetensors").read_bytes() != weights
     identity = Path("data/pretrain/resnet/identity.safetensors")

@@ -12,12 +12,12 @@ from training_sets import faces
 from fer_core.errors import DataError
 from fer_core.models import Encoder
 from fer_core.pretraining.weights import save_backbone
-from fer_core.training.pretrain import new_encoder, pretrain_byol, pretrain_identity
+from fer_core.training.pretrain import new_encoder, pretrain_identity, pretrain_self_supervised
 
 
 def byol(encoder: Encoder, pictures: Any, work: Path, **changes: Any) -> list[dict[str, Any]]:
     settings = SSL | changes
-    return pretrain_byol(encoder, pictures, settings, precision="fp32", seed=0, work=work, title="byol")
+    return pretrain_self_supervised(encoder, pictures, settings, precision="fp32", seed=0, work=work, title="byol")
 
 
 def identity(encoder: Encoder, pictures: Any, work: Path, **changes: Any) -> list[dict[str, Any]]:
@@ -61,10 +61,10 @@ def test_fewer_pictures_than_a_batch_are_one_batch(tmp_path: Path) -> None:
     assert torch.isfinite(torch.tensor(history[0]["loss"]))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_arcface_lowers_its_loss_and_tells_strangers_apart(channels: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("loss", "channels"), [("arcface", 1), ("arcface", 3), ("cosface", 1)])
+def test_identity_losses_fall_and_tell_strangers_apart(loss: str, channels: int, tmp_path: Path) -> None:
     encoder = new_encoder(MODEL, channels, 0)
-    history = identity(encoder, faces(160, people=16, channels=channels), tmp_path)
+    history = identity(encoder, faces(160, people=16, channels=channels), tmp_path, loss=loss)
     assert set(history[0]) == {"epoch", "loss", "train_accuracy", "verification_accuracy", "seconds"}
     assert history[-1]["loss"] < history[0]["loss"] / 2
     assert history[-1]["train_accuracy"] > 0.9

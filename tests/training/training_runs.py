@@ -9,12 +9,14 @@ import training_sets
 from safetensors.torch import save
 from torch import nn
 
+from fer_core.choices import SSL_KEYS
 from fer_core.recipe import Recipe
 from fer_core.training.loop import train
 from fer_core.training.predict import predict
-from fer_core.training.pretrain import new_encoder, pretrain_byol, pretrain_identity
+from fer_core.training.pretrain import new_encoder, pretrain_identity, pretrain_self_supervised
 
 MODEL = {"timm": "test_resnet", "model_args": {}, "size": training_sets.SIZE}
+VIT = {"timm": "test_vit", "model_args": {"patch_size": 8}, "size": training_sets.SIZE}
 EPOCHS = 6
 SSL = {
     "method": "byol",
@@ -24,8 +26,13 @@ SSL = {
     "momentum": 0.9,
     "projection": 16,
     "hidden": 32,
+    "temperature": 0.2,
+    "queue": 48,  # not a multiple of the batch: it is half way round when a run is killed
+    "mask_ratio": 0.75,
+    "decoder_dim": 32,
+    "decoder_depth": 1,
 }
-IDENTITY = {"epochs": EPOCHS, "lr": 0.005, "batch_size": 32, "scale": 16.0, "margin": 0.2}
+IDENTITY = {"epochs": EPOCHS, "lr": 0.005, "batch_size": 32, "loss": "arcface", "scale": 16.0, "margin": 0.2}
 TRAIN = training_sets.recipe(
     epochs=EPOCHS, attention="cbam", au_weight=0.5, augment="generic", mix="mixup", mix_alpha=0.2, sampler="weighted"
 )
@@ -65,9 +72,11 @@ def run_train(work: Path, recipe: Recipe = TRAIN, noise: float = 20.0) -> bytes:
     return np.asarray(logs).tobytes() + (b"" if aus is None else np.asarray(aus).tobytes()) + _bytes(trained.model)
 
 
-def run_byol(work: Path) -> bytes:
-    encoder = new_encoder(MODEL, 1, 0)
-    pretrain_byol(encoder, training_sets.faces(128), SSL, precision="fp32", seed=0, work=work, title="byol")
+def run_ssl(work: Path, method: str = "byol") -> bytes:
+    encoder = new_encoder(VIT if method == "mae" else MODEL, 1, 0)
+    pretrain_self_supervised(
+        encoder, training_sets.faces(128), SSL | {"method": method}, precision="fp32", seed=0, work=work, title=method
+    )
     return _bytes(encoder)
 
 
@@ -82,6 +91,6 @@ RUNS: dict[str, Callable[[Path], bytes]] = {
     "train": run_train,
     "everything": partial(run_train, recipe=EVERYTHING),
     "prototypes": partial(run_train, recipe=PROTOTYPES, noise=120.0),
-    "byol": run_byol,
+    **{method: partial(run_ssl, method=method) for method in SSL_KEYS},
     "identity": run_identity,
 }

@@ -14,7 +14,20 @@ from fer_core.training.faces import FaceSet
 
 CLASSES = 4
 SIZE = 32
-NO_SSL = SslConfig("none", epochs=0, lr=0.0, batch_size=0, momentum=0.0, projection=0, hidden=0)
+NO_SSL = SslConfig(
+    "none",
+    epochs=0,
+    lr=0.0,
+    batch_size=0,
+    momentum=0.0,
+    projection=0,
+    hidden=0,
+    temperature=0.0,
+    queue=0,
+    mask_ratio=0.0,
+    decoder_dim=0,
+    decoder_depth=0,
+)
 # classes and votes: every class is a pair of basic emotions
 LABELS = LabelSet(
     ("happily surprised", "happily disgusted", "sadly fearful", "sadly angry"),
@@ -29,6 +42,7 @@ RECIPE = Recipe(
     init="scratch",
     weights=None,
     attention="none",
+    attention_weight=0.0,
     head="linear",
     head_scale=16.0,
     target="hard",
