@@ -19,6 +19,7 @@ NAMES = {
     "meta_scope": ("head", "all"),
     "augment": ("none", "generic", "face_aware", "expression_preserving", "trivial"),
     "mix": ("none", "mixup", "cutmix", "face_cutmix"),
+    "synthesis": ("none", "gan"),
     "optimizer": ("adamw", "adam", "sgd", "lamb", "lion"),
     "schedule": ("cosine", "linear", "step", "constant", "one_cycle"),
     "precision": ("auto", "fp32", "bf16"),
@@ -104,6 +105,7 @@ class Technique:
     augment: str
     mix: str
     mix_alpha: float
+    synthesis: str
     optimizer: str
     schedule: str
     sam: float

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fer_core.choices import AU_LABELS, IDENTITY_MARGINS, Choices, check_choices
 from fer_core.errors import ConfigError, unknown_name
+from fer_core.synthesis.config import GanConfig
 
 T = TypeVar("T")
 
@@ -86,6 +87,7 @@ class ProfileConfig:
     train: TrainDefaults
     ssl_epochs: int
     identity_epochs: int
+    gan_steps: int
     techniques: list[str] | None = None
     members: list[str] | None = None
 
@@ -118,6 +120,7 @@ class Params:
     standin: dict[str, Any]
     align: dict[str, Any]
     identity: IdentityConfig
+    gan: GanConfig
     stack: StackConfig
     tta: TtaConfig
     roadmap: dict[str, TechniqueConfig]

@@ -3,7 +3,8 @@
 A manifest is a pandas table with one row per picture, key `sample_id`, stored as Parquet. It grows by columns:
 ingest writes what was published, align where the crop stands, join_aus one column per Action Unit. Where a set has
 attributes of its faces (skin, age, glasses ...), ingest adds one column `attr_<name>` for each; where it says how
-strong its AUs are, join_aus adds `AU12_intensity` beside `AU12`. A row is never removed after ingest: a picture that
+strong its AUs are, join_aus adds `AU12_intensity` beside `AU12`. Synthetic faces stand in a manifest of their own, with
+all these columns and `synthetic`. A row is never removed after ingest: a picture that
 cannot be used keeps a `drop_reason`. The test split's emotion, votes, AUs and their intensities are null here; they
 stand in files of their own that only evaluation reads.
 """
@@ -21,7 +22,7 @@ from fer_core.errors import DataError
 from fer_core.files import replacing
 
 SPLITS = ("train", "validation", "test", "pool")
-STAGES = ("ingest", "align", "join_aus")
+STAGES = ("ingest", "align", "join_aus", "synthesise")
 AU_COLUMN = re.compile(r"AU\d+")
 INTENSITY = "_intensity"  # ends the column of an AU's intensity
 INTENSITY_COLUMN = re.compile(rf"AU\d+{INTENSITY}")
@@ -50,8 +51,11 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
     # AU1, AU2 ...: float32, 1 present, 0 absent, null not annotated.
     # AU1_intensity ...: float32, FACS' A to E are 1 to 5, 0 absent, null not known.
     "join_aus": {},
+    # in the manifest of the synthetic faces, which has no other rows; its `crop_index` points into faces.npy beside it
+    "synthesise": {"synthetic": pa.bool_()},
 }
 _NEVER_NULL = ("sample_id", "source", "picture", "split")
+_UNSEEN = ("subject", "votes", "landmarks", "aligned_landmarks", "detection_score")  # of a face that nobody looked at
 
 
 def au_names(table: pd.DataFrame) -> list[str]:
@@ -103,14 +107,20 @@ def labelled(table: pd.DataFrame, split: str) -> pd.DataFrame:
 def arrow_schema(table: pd.DataFrame, stage: str) -> pa.Schema:
     """Return the Arrow schema of the manifest that `stage` writes; attributes and AUs are taken from the table."""
     fields = dict(_columns(stage)) | dict.fromkeys(attribute_names(table), pa.string())
-    if stage == "join_aus":
+    if _has_aus(stage):
         fields |= dict.fromkeys([*au_names(table), *intensity_names(table)], pa.float32())
     return pa.schema(list(fields.items()))
 
 
 def empty_columns(stage: str, rows: int) -> dict[str, pd.Series]:
     """Return the columns that `stage` owns, `rows` long and all null, with their right types."""
-    types = {pa.int16(): "Int16", pa.int32(): "Int32", pa.string(): "str", pa.float32(): "float32"}
+    types = {
+        pa.int16(): "Int16",
+        pa.int32(): "Int32",
+        pa.string(): "str",
+        pa.float32(): "float32",
+        pa.bool_(): "boolean",
+    }
     return {name: pd.Series([None] * rows, dtype=types.get(kind, object)) for name, kind in OWNED[stage].items()}
 
 
@@ -119,7 +129,7 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
 
     Args:
         table: the manifest.
-        stage: ingest, align or join_aus.
+        stage: ingest, align, join_aus or synthesise.
         classes: number of classes, to check the range of `emotion`.
 
     Raises:
@@ -129,7 +139,7 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
     missing = [name for name in expected if name not in table.columns]
     if missing:
         raise DataError(f"The manifest of {stage} lacks the column `{missing[0]}`.")
-    aus, intensities = (au_names(table), intensity_names(table)) if stage == "join_aus" else ([], [])
+    aus, intensities = (au_names(table), intensity_names(table)) if _has_aus(stage) else ([], [])
     attributes = attribute_names(table)
     extra = [str(name) for name in table.columns if name not in [*expected, *attributes, *aus, *intensities]]
     if extra and extra[0].startswith(ATTRIBUTE):
@@ -170,6 +180,11 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
         _check_range(table, name, 1, "null where not annotated")
     for name in intensities:
         _check_range(table, name, STRONGEST, "null where not known")
+    if stage == "synthesise":
+        _refuse(table, "synthetic", ~table["synthetic"].astype("boolean").fillna(False), "must be true")
+        _refuse(table, "split", table["split"] != "train", "must be train in a row of a synthetic face")
+        for name in (*_UNSEEN, *attributes, *aus, *intensities):
+            _refuse(table, name, table[name].notna(), "must be null in a row of a synthetic face")
     return table
 
 
@@ -210,6 +225,10 @@ def stack_lists(column: pd.Series, width: int) -> np.ndarray:
         if isinstance(value, list | tuple | np.ndarray):
             out[row] = value
     return out
+
+
+def _has_aus(stage: str) -> bool:
+    return stage in ("join_aus", "synthesise")
 
 
 def _columns(stage: str) -> dict[str, pa.DataType]:

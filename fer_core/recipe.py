@@ -9,6 +9,7 @@ from fer_core.choices import SSL_TEMPERATURES, Choices, SslConfig, Technique, ch
 from fer_core.config import ModelConfig, ProfileConfig, build
 from fer_core.errors import ConfigError, Contradiction
 from fer_core.labels import why_not
+from fer_core.synthesis.config import sides_of
 
 _FROM_PROFILE = ("epochs", "batch_size", "lr", "weight_decay", "warmup_epochs")
 
@@ -121,6 +122,8 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
         )
     if why := no_pretraining(typed.ssl.method, typed.backbone, model.timm):
         raise Contradiction(why)
+    if typed.synthesis == "gan":
+        _check_side(profile.size)
     ssl = _used_ssl(typed.ssl, profile.ssl_epochs)
     given = {key: getattr(typed, key) for key in asdict(typed) if key not in (*_FROM_PROFILE, "ssl")}
     for key in (key for key, used in _USED.items() if not used(typed)):
@@ -168,6 +171,13 @@ def no_pretraining(method: str, backbone: str, timm_name: str) -> str | None:
         f"`ssl.method: mae` hides patches of a vision transformer, and `backbone: {backbone}` ({timm_name}) is none: "
         "choose backbone vit, or ssl.method simclr, moco or byol."
     )
+
+
+def _check_side(size: int) -> None:
+    try:
+        sides_of(size)
+    except ConfigError as error:
+        raise Contradiction(f"`synthesis: gan`: {error}") from None
 
 
 def _check_sizes(sizes: Mapping[str, float]) -> None:

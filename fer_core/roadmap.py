@@ -276,6 +276,23 @@ def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[s
     }
 
 
+def synthesis_plan(road: Mapping[str, Any], gan: Mapping[str, Any]) -> dict[str, Any]:
+    """Say whether any run may ask for synthetic faces, and how they are made.
+
+    Returns:
+        a mapping with `wanted` and, if so, `gan` (the settings, complete) and `seed`.
+    """
+    profile = build(ProfileConfig, road["settings"], "settings")
+    techniques = [t for t in road["techniques"].values() if t["applicable"]]
+    stacked = any(t["kind"] == "ensemble" for t in techniques)
+    members = [change for change in road["members"].values() if change is not None] if stacked else []
+    changes = ({}, *(t["set"] for t in techniques), *members)
+    recipes = [recipe for change in changes if (recipe := _resolved(change, profile, road)) is not None]
+    if not any(recipe.synthesis == "gan" for recipe in recipes):
+        return {"wanted": False}
+    return {"wanted": True, "gan": {**gan, "steps": gan["steps"] or profile.gan_steps}, "seed": road["seed"]}
+
+
 def _resolved(change: Mapping[str, Any], profile: ProfileConfig, road: Mapping[str, Any]) -> Recipe | None:
     """Return the baseline's recipe with `change`, or None where the two contradict: that run is not applicable."""
     try:

@@ -1,7 +1,8 @@
 """Score every predictor on validation and test, and raise the alarms.
 
 Reads  the manifest with AU labels, the test split's labels and AUs, card.json, and every folder under data/train,
-       data/stack and data/tta (status.json, predictions.parquet; history.json and recipe.yaml where they exist).
+       data/stack and data/tta (status.json, predictions.parquet; history.json and recipe.yaml where they exist);
+       metrics/synthesis.json.
 Writes metrics/runs.json: one entry per predictor ("train/baseline", "tta/final", ...).
 """
 
@@ -43,6 +44,7 @@ def main(
     test_truth: Path = typer.Option(DATA / "ingest" / "test_truth.parquet", help="The test split's labels."),
     test_aus: Path = typer.Option(DATA / "join_aus" / "test_aus.parquet", help="The test split's AU labels."),
     card: Path = typer.Option(DATA / "ingest" / "card.json", help="Class names of the data set."),
+    synthesis: Path = typer.Option(METRICS / "synthesis.json", help="How good synthetic faces are."),
     out: Path = typer.Option(METRICS / "runs.json", help="Where the scores go."),
     debug: bool = DEBUG,
 ) -> None:
@@ -57,7 +59,8 @@ def main(
     if not folders:
         raise DataError(f"Expected predictors in {data}/train, {data}/stack or {data}/tta; found none.")
     statuses = {folder.relative_to(data).as_posix(): read_json(folder / "status.json") for folder in folders}
-    runs = {name: _entry(data / name, status, statuses, truth, names) for name, status in statuses.items()}
+    quality = read_json(synthesis)
+    runs = {name: _entry(data / name, status, statuses, truth, names, quality) for name, status in statuses.items()}
     write_json(out, runs)
     done = sum(run["state"] == "done" for run in runs.values())
     alarmed = sum(bool(run["alarms"]) for run in runs.values())
@@ -73,6 +76,7 @@ def _entry(
     statuses: dict[str, dict[str, Any]],
     truth: dict[str, "Truth"],
     names: list[str],
+    quality: dict[str, Any],
 ) -> dict[str, Any]:
     """Score one predictor; one that was not trained keeps its reason and has no numbers."""
     import numpy as np
@@ -121,6 +125,7 @@ def _entry(
         *alarms.not_converged(status.get("converged"), members),
         *alarms.two_corrections(recipe),
         *alarms.collapsed_pretraining(before.get("ssl", []), len(names)),
+        *(alarms.copied_faces(quality) if recipe.get("synthesis") == "gan" else []),
     ]
     return entry
 

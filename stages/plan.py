@@ -2,7 +2,7 @@
 
 Reads  params.yaml, the data set's card.
 Writes plans/: road.yaml (the whole road), <run>.yaml for every run known beforehand,
-       pretrain/<backbone>.yaml, and state.yaml, on which the ladder stands.
+       pretrain/<backbone>.yaml, synthesis.yaml, and state.yaml, on which the ladder stands.
 """
 
 from dataclasses import asdict
@@ -12,7 +12,7 @@ import typer
 
 from fer_core.config import load_params
 from fer_core.files import read_json, write_yaml
-from fer_core.roadmap import make_road, plans_from, pretraining_plan
+from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan
 from stages.lib.common import DATA, DEBUG, PLANS, read_params, stage
 from stages.lib.store import replace_folder
 
@@ -38,6 +38,7 @@ def main(
     for backbone in loaded.backbones:
         plan = pretraining_plan(backbone, road, asdict(loaded.identity))
         write_yaml(out / "pretrain" / f"{backbone}.yaml", plan)
+    write_yaml(out / "synthesis.yaml", synthesis_plan(road, asdict(loaded.gan)))
     write_yaml(
         out / "state.yaml",
         {"current": None, "validation": None, "recipe": road["baseline"], "kept_rungs": [], "macro_f1": None},

@@ -1,7 +1,7 @@
 """Write the gains table: what every technique claims, what it gave here, how sure that is, and what it cost.
 
 Reads  plans/road.yaml, data/select/<rung>/state.yaml, metrics/runs.json, the predictions that it names, the labels of
-       the test split, card.json.
+       the test split, card.json, metrics/synthesis.json.
 Writes metrics/gains.json, metrics/summary.json, metrics/slices.json (scores by attribute), reports/gains.md,
        reports/ladder.png, reports/learning_curves.png, reports/confusion/{baseline,final}.png and reports/attention/:
        where runs whose attention weighs places look, over a few validation faces.
@@ -58,6 +58,7 @@ def main(
     from fer_core.evaluation.predictions import read_truth
     from fer_core.evaluation.slice_table import slice_lines
     from fer_core.evaluation.slices import slice_rows
+    from fer_core.evaluation.synthesis_lines import synthesis_lines
     from fer_core.evaluation.table import data_notes, head_notes, headline, markdown, summarise
     from fer_core.files import write_json, write_text
 
@@ -78,7 +79,7 @@ def main(
     notes = head_notes(road, card, runs[BASELINE], truth.clusters is not None, truth.dropped, resamples, summary)
     title, said = headline(summary, road), data_notes(road, card)
     _draw(reports, data, rows, runs, title, final, card["classes"], said, summary["ceiling_accuracy"])
-    more = slice_lines(slices, truth.attributes)
+    more = [*synthesis_lines(read_json(metrics / "synthesis.json")), *slice_lines(slices, truth.attributes)]
     write_text(reports / "gains.md", markdown(rows, summary, road, notes, more))
     write_json(metrics / "gains.json", rows)
     write_json(metrics / "summary.json", summary)

@@ -1,6 +1,6 @@
 """Train one run as its plan says.
 
-Reads  the plan, the manifest with AU columns, the aligned faces, the card, pretrained weights.
+Reads  the plan, the manifest with AU columns, the aligned faces, the card, pretrained weights, synthetic faces.
 Writes data/train/<run>/: weights.safetensors, recipe.yaml, history.json, predictions.parquet (validation and
        test pictures, no labels), status.json; attention.safetensors (where it looks in a few validation faces) if its
        attention weighs places; pretraining.json (the history of its first weights) if it was pretrained here. A
@@ -33,6 +33,7 @@ def main(
     faces: Path = DATA / "align" / "faces.npy",
     card: Path = DATA / "ingest" / "card.json",
     pretrained: Path = DATA / "pretrain",
+    synthetic: Path = DATA / "synthesise",
     out: Path = typer.Option(None, help="Output folder; default data/train/<run>."),
     debug: bool = DEBUG,
 ) -> None:
@@ -53,12 +54,16 @@ def main(
         "faces": file_hash(faces),
         "initial": file_hash(initial) if initial else None,
     }
+    if planned["recipe"]["synthesis"] == "gan":
+        if not (synthetic / "manifest.parquet").exists():
+            raise DataError(f"{synthetic}/manifest.parquet does not exist; run the synthesise stage first.")
+        used |= {f"synthetic {name}": file_hash(synthetic / name) for name in ("manifest.parquet", "faces.npy")}
     slot = Slot("train", fingerprint(used))
     with slot.locked():
         if slot.done.exists():
             print(f"{run}: trained before with this recipe, code and data; taken from {slot.done}")
         else:
-            _train(run, slot, joined, faces, read_json(card), planned["recipe"], initial)
+            _train(run, slot, joined, faces, read_json(card), planned["recipe"], initial, synthetic)
         slot.copy_to(out)
 
 
@@ -85,7 +90,14 @@ def _initial_weights(recipe: dict[str, Any], pretrained: Path) -> Path | None:
 
 
 def _train(
-    run: str, slot: Slot, joined: Path, faces: Path, card: dict, recipe: dict[str, Any], initial: Path | None
+    run: str,
+    slot: Slot,
+    joined: Path,
+    faces: Path,
+    card: dict,
+    recipe: dict[str, Any],
+    initial: Path | None,
+    synthetic: Path,
 ) -> None:
     import pandas as pd
     from safetensors.torch import save_file
@@ -96,6 +108,7 @@ def _train(
     from fer_core.files import write_parquet
     from fer_core.labels import from_card
     from fer_core.recipe import Recipe
+    from fer_core.training.faces import joined as joined_faces
     from fer_core.training.faces import load_faces
     from fer_core.training.loop import converged, train
     from fer_core.training.predict import predict
@@ -109,7 +122,11 @@ def _train(
         split: load_faces(manifest, faces, [split], names, weak_aus=weak) for split in ("train", "validation", "test")
     }
     classes = len(card["classes"])
-    trained = train(typed, sets, from_card(card), initial, slot.work, f"train {run}")
+    seen = sets
+    if typed.synthesis == "gan":
+        made = load_faces(pd.read_parquet(synthetic / "manifest.parquet"), synthetic / "faces.npy", ["train"], names)
+        seen = sets | {"train": joined_faces(sets["train"], made)}
+    trained = train(typed, seen, from_card(card), initial, slot.work, f"train {run}")
     model = trained.model.float()
     device = next(model.parameters()).device
     with slot.finishing() as folder:
@@ -132,14 +149,14 @@ def _train(
         if before := _pretraining(initial):
             write_json(folder / "pretraining.json", before)
         validation = sets["validation"].to(device)
-        if (seen := look(model, validation)) is not None:
-            save_file(seen, folder / "attention.safetensors")
+        if (maps := look(model, validation)) is not None:
+            save_file(maps, folder / "attention.safetensors")
         status = {
             "state": "done",
             "reason": None,
             "fingerprint": slot.folder.name,
             "train_seconds": round(trained.seconds, 1),
-            "pretrain_seconds": _pretrain_seconds(initial),
+            "pretrain_seconds": _pretrain_seconds(initial) + _synthesis_seconds(typed.synthesis, synthetic),
             "epochs": len(trained.history),
             "best_epoch": trained.best_epoch,
             "converged": converged(trained.history),
@@ -165,6 +182,10 @@ def _pretrain_seconds(initial: Path | None) -> float:
         return 0.0
     seconds: dict[str, float] = read_json(initial.parent / "status.json").get("seconds", {})
     return seconds.get(initial.stem, 0.0)
+
+
+def _synthesis_seconds(synthesis: str, synthetic: Path) -> float:
+    return float(read_json(synthetic / "status.json")["seconds"]) if synthesis == "gan" else 0.0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError
 from fer_core.labels import BASIC_EMOTIONS, RAFCE
 from fer_core.recipe import Recipe, merged
-from fer_core.roadmap import make_road, plans_from, pretraining_plan
+from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan
 
 RAW: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 # only the wiring is at stake here, so the plan of the full road under a profile that leaves nothing out
@@ -51,6 +51,8 @@ TECHNIQUES = [
     "face_pretraining",
     "vit",
     "augmentation",
+    "mixing",
+    "synthesis",
     "imbalance",
     "few_shot",
     "votes",
@@ -58,6 +60,7 @@ TECHNIQUES = [
     "ensemble",
     "tta",
     "self_supervised",
+    "au_guided",
     "no_sampler",
     "meta_learning",
     "curriculum",
@@ -125,7 +128,10 @@ def test_the_claims_are_those_of_the_document() -> None:
         "attention": [3, 8],
         "face_pretraining": [5, 10],
         "vit": [5, 12],
+        "au_guided": [3, 8],
         "augmentation": [2, 5],
+        "mixing": [2, 5],
+        "synthesis": [2, 5],
         "imbalance": [5, 10],
         "few_shot": [5, 10],
         "meta_learning": [5, 10],
@@ -140,8 +146,8 @@ def test_the_claims_are_those_of_the_document() -> None:
         "temporal": [10, 20],
     }
     phases = {name: technique["phase"] for name, technique in layout["techniques"].items()}
-    assert [name for name in TECHNIQUES if phases[name] == 1] == TECHNIQUES[:3]
-    assert [name for name in TECHNIQUES if phases[name] == 2] == [*TECHNIQUES[3:7], "meta_learning", "curriculum"]
+    assert [name for name in TECHNIQUES if phases[name] == 1] == [*TECHNIQUES[:3], "au_guided"]
+    assert [name for name in TECHNIQUES if phases[name] == 2] == [*TECHNIQUES[3:9], "meta_learning", "curriculum"]
     assert [name for name in TECHNIQUES if phases[name] == 3] == ["ensemble", "tta", "self_supervised"]
     assert {name for name in TECHNIQUES if phases[name] == "beyond"} == {"votes", "compound", "optimisation"}
     assert all(claims[name] is None for name in TECHNIQUES if phases[name] == "beyond"), "ours carry no claim"
@@ -158,7 +164,10 @@ def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
         "au_multitask": {"au_weight"},
         "attention": {"attention"},
         "face_pretraining": {"init"},
-        "augmentation": {"augment", "mix", "mix_alpha"},
+        "au_guided": {"attention", "attention_weight"},
+        "augmentation": {"augment"},
+        "mixing": {"mix", "mix_alpha"},
+        "synthesis": {"synthesis"},
         "imbalance": {"loss", "sampler", "logit_tau"},
         "meta_learning": {"meta", "sampler", "meta_per_class", "meta_lr", "meta_step"},
         "curriculum": {"sampler", "curriculum_start", "curriculum_end"},
@@ -176,6 +185,7 @@ def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
 def test_data_without_aus_identities_and_clips_say_so_row_by_row() -> None:
     layout = road(FER2013)
     expected = {"au_multitask": "no AU labels", "face_pretraining": "no identities", "temporal": "no clips"}
+    expected |= {"au_guided": "no AU labels"}
     expected["few_shot"] = "no class with 2 to 49 train pictures"
     expected |= {"votes": "no votes", "compound": "its classes are not pairs of basic emotions"}
     assert reasons(layout) == dict.fromkeys(TECHNIQUES) | expected
@@ -297,7 +307,7 @@ def test_the_ladder_carries_what_was_kept_to_the_next_rung() -> None:
 
 def test_a_rung_on_the_bare_baseline_is_that_technique_alone() -> None:
     plans = all_plans(road())
-    for name in TECHNIQUES[:6]:
+    for name in TECHNIQUES[:8]:
         assert plans[f"ladder-{name}"]["recipe"] == plans[f"alone-{name}"]["recipe"]
     assert plans["base-current"]["recipe"] == plans["baseline"]["recipe"]
 
@@ -364,6 +374,24 @@ def test_every_weight_that_any_run_starts_from_is_made(kept: tuple[str, ...], pr
             if plan["applicable"] and (kind := Recipe.from_dict(plan["recipe"]).initial_weights):
                 asked.add((plan["recipe"]["backbone"], kind))
     assert asked and asked <= made
+
+
+def test_synthetic_faces_are_made_where_some_run_asks_for_them() -> None:
+    loaded = params(seed=5)
+    plan = synthesis_plan(road(loaded=loaded), asdict(loaded.gan))
+    assert plan["wanted"] and plan["seed"] == 5
+    assert plan["gan"]["steps"] == RAW["profiles"]["demo"]["gan_steps"]
+    assert synthesis_plan(road(), asdict(params(gan={"steps": 7}).gan))["gan"]["steps"] == 7
+    without: dict[str, Any] = {"roadmap": off("synthesis")}
+    assert synthesis_plan(road(**without), asdict(loaded.gan)) == {"wanted": False}
+    assert synthesis_plan(road(**without, synthesis="gan"), asdict(loaded.gan))["wanted"], "the baseline itself"
+    members: dict[str, Any] = {"stack": {"members": {"vit": {"backbone": "vit", "synthesis": "gan"}}}}
+    assert synthesis_plan(road(**without, **members), asdict(loaded.gan))["wanted"], "a member of the ensemble"
+
+
+def test_pictures_that_suit_no_gan_are_a_row_that_does_not_apply() -> None:
+    told = reasons(road(profiles={"demo": {"size": 100}}))["synthesis"]
+    assert told is not None and "4 to 7 times 2, 4, 8 ... px; got 100" in told
 
 
 def test_a_backbone_that_no_run_uses_is_not_pretrained() -> None:
@@ -463,7 +491,7 @@ def test_another_loss_of_one_technique_changes_that_technique_alone() -> None:
 def test_a_key_that_few_runs_use_changes_those_few(changes: dict[str, Any]) -> None:
     before, pretrained_before = snapshot()
     after, pretrained_after = snapshot(**changes)
-    users = {"episode_shots": "few_shot", "mix_alpha": "augmentation", "focal_gamma": None}[next(iter(changes))]
+    users = {"episode_shots": "few_shot", "mix_alpha": "mixing", "focal_gamma": None}[next(iter(changes))]
     assert differing(before, after) == ({f"alone-{users}", f"ladder-{users}"} if users else set())
     assert pretrained_before == pretrained_after
 

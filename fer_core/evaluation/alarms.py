@@ -14,6 +14,7 @@ from fer_core.evaluation.metrics import Scores
 
 GAP_POINTS = 25.0  # train minus validation accuracy above which a run is said to overfit
 LEAST_DEVIATION = 0.01  # of self-supervised features; spread evenly they have about 1
+COPIES = 0.05  # share of synthetic faces that look copied above which they are said to be; new ones have about 0.01
 _NAMES_SHOWN = 3
 _CORRECTING_LOSSES = ("cb", "cb_focal", "ldam", "balanced_softmax", "logit_adjusted")
 _CORRECTING_SAMPLERS = ("weighted", "balanced", "square_root")
@@ -117,6 +118,13 @@ def collapsed_pretraining(history: Sequence[Mapping[str, Any]], classes: int) ->
     if knn is not None and linear is not None and max(knn, linear) <= 1 / classes:
         return [f"pretraining learned nothing of the classes: kNN UAR {100 * knn:.1f} %, chance or less"]
     return []
+
+
+def copied_faces(quality: Mapping[str, Any]) -> list[str]:
+    """Tell synthetic faces that are nearer to train faces than real ones are, by metrics/synthesis.json."""
+    shares = {kind: quality.get(f"copies_{kind}") for kind in ("pixels", "features")}
+    found = [f"{100 * share:.0f} % by {kind}" for kind, share in shares.items() if share is not None and share > COPIES]
+    return [f"synthetic faces look copied: {', '.join(found)}"] if found else []
 
 
 def _is_nan(epoch: Mapping[str, Any], key: str) -> bool:

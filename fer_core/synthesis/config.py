@@ -1,4 +1,4 @@
-"""What a synthesis run is asked: sizes, rates, how far each class is raised."""
+"""What the GAN is asked: sizes, rates, how far each class is raised."""
 
 from dataclasses import dataclass, field
 
@@ -8,11 +8,11 @@ POLICIES = ("color", "translation", "cutout")  # of DiffAugment; names only, so 
 
 
 @dataclass(frozen=True)
-class SynthesisConfig:
+class GanConfig:
     """The GAN's settings, checked when they are made.
 
     Attributes:
-        steps: of each network, one of the discriminator before one of the generator.
+        steps: of each network, one of the discriminator before one of the generator. None: what the profile says.
         every: steps between checkpoints, which are also the history's rows.
         batch_size: real pictures a step, and as many synthetic ones; at least 2, for batch norm.
         lr_generator: learning rate of Adam(0, 0.9), above 0.
@@ -28,7 +28,7 @@ class SynthesisConfig:
         ConfigError: names the key, what was expected and what came.
     """
 
-    steps: int = 2000
+    steps: int | None = None
     every: int = 100
     batch_size: int = 32
     lr_generator: float = 0.0002
@@ -43,13 +43,33 @@ class SynthesisConfig:
         least = {"steps": 1, "every": 1, "batch_size": 2, "width": 4, "noise": 1, "per_class": 1}
         for key, low in least.items():
             value = getattr(self, key)
+            if key == "steps" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ConfigError(f"Expected `synthesis.{key}` to be a whole number from {low} on; got {value!r}.")
+                raise ConfigError(f"Expected `gan.{key}` to be a whole number from {low} on; got {value!r}.")
         for key in ("lr_generator", "lr_discriminator"):
             if not 0 < getattr(self, key) < float("inf"):
-                raise ConfigError(f"Expected `synthesis.{key}` to be above 0 and finite; got {getattr(self, key)!r}.")
+                raise ConfigError(f"Expected `gan.{key}` to be above 0 and finite; got {getattr(self, key)!r}.")
         if not 0 <= self.ema < 1:
-            raise ConfigError(f"Expected `synthesis.ema` to be at least 0 and below 1; got {self.ema!r}.")
+            raise ConfigError(f"Expected `gan.ema` to be at least 0 and below 1; got {self.ema!r}.")
         for name in self.diffaugment:
             if name not in POLICIES:
-                raise unknown_name("synthesis.diffaugment", name, POLICIES)
+                raise unknown_name("gan.diffaugment", name, POLICIES)
+
+
+def sides_of(size: int) -> list[int]:
+    """Return the sides of the maps from the smallest, 4 to 7 px, to `size`, each twice the one before.
+
+    Raises:
+        ConfigError: `size` is below 8, or not 4, 5, 6 or 7 times a power of two.
+
+    Example:
+        >>> sides_of(48)
+        [6, 12, 24, 48]
+    """
+    sides = [size]
+    while sides[0] >= 8 and sides[0] % 2 == 0:
+        sides.insert(0, sides[0] // 2)
+    if not 4 <= sides[0] <= 7 or len(sides) < 2:
+        raise ConfigError(f"Expected pictures for the GAN to have a side of 4 to 7 times 2, 4, 8 ... px; got {size}.")
+    return sides

@@ -34,7 +34,7 @@ def diff_augment(images: Tensor, policy: Sequence[str], generator: torch.Generat
     """
     for name in policy:
         if name not in OPERATIONS:
-            raise unknown_name("synthesis.diffaugment", name, OPERATIONS)
+            raise unknown_name("gan.diffaugment", name, OPERATIONS)
         images = OPERATIONS[name](images, generator)
     return images
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from fer_core.errors import ConfigError
+from fer_core.synthesis.config import sides_of
 
 _MOST = 4  # a layer has at most 4 · width channels
 
@@ -35,24 +35,6 @@ def channels_at(width: int, side: int) -> int:
         [16, 32, 64, 128, 128]
     """
     return max(4, min(_MOST * width, width * 32 // side))
-
-
-def sides_of(size: int) -> list[int]:
-    """Return the sides of the maps from the smallest, 4 to 7 px, to `size`, each twice the one before.
-
-    Raises:
-        ConfigError: `size` is below 8, or not 4, 5, 6 or 7 times a power of two.
-
-    Example:
-        >>> sides_of(48)
-        [6, 12, 24, 48]
-    """
-    sides = [size]
-    while sides[0] >= 8 and sides[0] % 2 == 0:
-        sides.insert(0, sides[0] // 2)
-    if not 4 <= sides[0] <= 7 or len(sides) < 2:
-        raise ConfigError(f"Expected pictures for the GAN to have a side of 4 to 7 times 2, 4, 8 ... px; got {size}.")
-    return sides
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -98,11 +80,12 @@ class Generator(nn.Module):
         noise: length of the random input.
         size: side of the pictures, px.
         channels: of the pictures, 1 or 3.
+        width: channels of maps of 32 px, see `channels_at`.
     """
 
     def __init__(self, classes: int, size: int, channels: int, *, width: int = 32, noise: int = 64) -> None:
         super().__init__()
-        self.classes, self.size, self.channels, self.noise = classes, size, channels, noise
+        self.classes, self.size, self.channels, self.width, self.noise = classes, size, channels, width, noise
         sides = sides_of(size)
         widths = [channels_at(width, side) for side in sides]
         self._first = (widths[0], sides[0], sides[0])

@@ -94,6 +94,7 @@ def as_faces(pixels: Tensor, labels: Tensor, like: FaceSet) -> FaceSet:
         intensities=torch.full((count, like.intensities.shape[1]), torch.nan),
         au_names=like.au_names,
         weak_aus=like.weak_aus,
+        synthetic=count,
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fer_core.errors import ConfigError, DataError
 from fer_core.progress import Bar
 from fer_core.sampling.cycle import cycled
-from fer_core.synthesis.config import SynthesisConfig
+from fer_core.synthesis.config import GanConfig
 from fer_core.synthesis.diffaugment import diff_augment
 from fer_core.synthesis.hinge import discriminator_loss, generator_loss
 from fer_core.synthesis.networks import Discriminator, Generator
@@ -41,7 +41,7 @@ class Synthesiser:
 
 
 def train_gan(
-    faces: FaceSet, classes: int, config: SynthesisConfig, *, seed: int, work: Path, title: str = "synthesise"
+    faces: FaceSet, classes: int, config: GanConfig, *, seed: int, work: Path, title: str = "synthesise"
 ) -> Synthesiser:
     """Train generator and discriminator in turn by hinge losses behind DiffAugment.
 
@@ -58,6 +58,8 @@ def train_gan(
         DataError: no face has a label, a label is K or more, or faces are not square.
         ConfigError: the faces' side suits no such network, or the losses are no longer finite.
     """
+    if config.steps is None:
+        raise ConfigError("Expected `gan.steps` to be a number when the GAN is trained; got None.")
     rows = (faces.labels >= 0).nonzero().flatten()
     _, height, width, channels = faces.pixels.shape
     if len(rows) == 0:
@@ -83,7 +85,7 @@ def train_gan(
 class _Learner:
     """Both networks, their optimisers and the average: what a step changes and a checkpoint holds."""
 
-    def __init__(self, generator: Generator, discriminator: Discriminator, config: SynthesisConfig) -> None:
+    def __init__(self, generator: Generator, discriminator: Discriminator, config: GanConfig) -> None:
         self.generator, self.discriminator, self.config = generator.train(), discriminator.train(), config
         self.average = Ema(generator, config.ema)
         self.optimizers = {
@@ -147,15 +149,16 @@ def _run(
 ) -> None:
     """Run the steps that are missing, `every` of them from one checkpoint to the next."""
     config = learner.config
+    steps = config.steps or 0
     device = faces.pixels.device
     if state := checkpoint.load():
         learner.load_state_dict(state)
     done = learner.history[-1]["step"] if learner.history else 0
-    with Bar(title, config.steps, "step") as bar:
+    with Bar(title, steps, "step") as bar:
         bar.skip(done)
-        while done < config.steps:
+        while done < steps:
             start = time.perf_counter()
-            count = min(config.every, config.steps - done)
+            count = min(config.every, steps - done)
             random = torch.Generator(device).manual_seed(derived_seed(seed, 1, done))
             order = balanced_rows(labels, count * config.batch_size, derived_seed(seed, 2, done))
             totals: dict[str, Tensor] = {}
@@ -168,8 +171,8 @@ def _run(
             done += count
             if not all(torch.isfinite(value) for value in totals.values()):
                 raise ConfigError(
-                    f"The GAN's losses are no longer finite at step {done}: expected smaller `synthesis.lr_generator` "
-                    f"and `synthesis.lr_discriminator`; got {config.lr_generator:g} and {config.lr_discriminator:g}."
+                    f"The GAN's losses are no longer finite at step {done}: expected smaller `gan.lr_generator` "
+                    f"and `gan.lr_discriminator`; got {config.lr_generator:g} and {config.lr_discriminator:g}."
                 )
             learner.history.append({"step": done, **figures, "seconds": round(time.perf_counter() - start, 3)})
             checkpoint.save(learner.state_dict())

@@ -29,6 +29,7 @@ class FaceSet:
         intensities: float32 (N, A) of the AUs, 0 to 5, NaN where unknown.
         au_names: the columns of `aus`.
         weak_aus: whether the AUs follow from the emotion (`au_labels: prototypes`) and say nothing of the face itself.
+        synthetic: how many faces, the last ones, a GAN made: their class was asked for, and nobody saw it.
     """
 
     ids: list[str]
@@ -41,6 +42,7 @@ class FaceSet:
     intensities: Tensor
     au_names: tuple[str, ...]
     weak_aus: bool = False
+    synthetic: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,10 +54,11 @@ class FaceSet:
         return FaceSet(**values)
 
     def only(self, rows: Tensor) -> "FaceSet":
-        """Return the faces at `rows`, int64 (M,)."""
+        """Return the faces at `rows`, int64 (M,), those of synthetic faces last."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         values |= {name: value[rows] for name, value in values.items() if isinstance(value, Tensor)}
-        return FaceSet(**values | {"ids": [self.ids[row] for row in rows.tolist()]})
+        synthetic = int((rows >= len(self) - self.synthetic).sum())
+        return FaceSet(**values | {"ids": [self.ids[row] for row in rows.tolist()], "synthetic": synthetic})
 
     def images(self, index: Tensor) -> Tensor:
         """Return float32 (B, C, H, W) in 0..1 of the rows `index`, channels-last in memory."""
@@ -70,7 +73,7 @@ def load_faces(
     *,
     weak_aus: bool = False,
 ) -> FaceSet:
-    """Load the rows of `splits` that have a crop.
+    """Load the rows of `splits` that have a crop, of a manifest of real faces or of one of synthetic faces.
 
     Raises:
         DataError: `faces` is missing or holds fewer crops than the manifest points to.
@@ -101,6 +104,40 @@ def load_faces(
         intensities=_floats(intensities),
         au_names=names,
         weak_aus=weak_aus,
+        synthetic=int(rows["synthetic"].sum()) if "synthetic" in rows else 0,
+    )
+
+
+def joined(faces: FaceSet, more: FaceSet) -> FaceSet:
+    """Return both sets, `more` behind; AUs, intensities and votes of which it has no columns are NaN.
+
+    Raises:
+        DataError: the pictures differ in size, the AUs or votes in their columns, or `faces` ends with synthetic ones
+            and `more` does not.
+    """
+    if faces.pixels.shape[1:] != more.pixels.shape[1:]:
+        sizes = [tuple(item.pixels.shape[1:]) for item in (faces, more)]
+        raise DataError(f"Expected faces of one size to join; got {sizes[0]} and {sizes[1]}.")
+    if more.au_names not in ((), faces.au_names):
+        raise DataError(f"Expected the AUs {faces.au_names} to join; got {more.au_names}.")
+    if faces.synthetic and more.synthetic < len(more):
+        raise DataError("Expected synthetic faces to stand behind the others; got others to join behind them.")
+    people = more.subjects + (int(faces.subjects.max()) + 1 if len(faces) else 0)
+    values: dict[str, Any] = {
+        "ids": [*faces.ids, *more.ids],
+        "subjects": torch.cat([faces.subjects, torch.where(more.subjects < 0, -1, people)]),
+    }
+    for name in ("pixels", "labels", "landmarks"):
+        values[name] = torch.cat([getattr(faces, name), getattr(more, name)])
+    for name in ("aus", "votes", "intensities"):
+        own, other = getattr(faces, name), getattr(more, name)
+        if other.shape[1] not in (0, own.shape[1]):
+            raise DataError(f"Expected {name} with {own.shape[1]} columns to join; got {other.shape[1]}.")
+        if other.shape[1] == 0:
+            other = torch.full((len(more), own.shape[1]), torch.nan, device=own.device)
+        values[name] = torch.cat([own, other])
+    return FaceSet(
+        **values, au_names=faces.au_names, weak_aus=faces.weak_aus, synthetic=faces.synthetic + more.synthetic
     )
 
 

@@ -89,13 +89,15 @@ class Learner:
 
     def _prepare_rare(self, faces: FaceSet) -> None:
         recipe, labels = self.recipe, faces.labels.cpu()
+        self.cpu_labels = labels
+        # synthetic faces stand last: episodes and the meta set are of real ones, which the rows before are
+        self.real_labels = labels = labels[: len(labels) - faces.synthetic]
         self.rare = few_shot_classes(labels, recipe.few_shot_below) if recipe.few_shot_below else []
         if recipe.few_shot_below and not self.rare:
             raise ConfigError(
                 f"Expected a class with 2 to {recipe.few_shot_below - 1} train pictures for `few_shot_below: "
                 f"{recipe.few_shot_below}`; the smallest has {int(labels.bincount().min())}."
             )
-        self.cpu_labels = labels
         self.meta_weight: MetaWeight | None = None
         if recipe.meta == "meta_weight":
             torch.manual_seed(derived_seed(recipe.seed, 5))
@@ -230,9 +232,9 @@ class Learner:
 
     def _episode(self, generator: torch.Generator) -> Episode:
         recipe = self.recipe
-        rare = self.rare or self.cpu_labels.unique().tolist()
+        rare = self.rare or self.real_labels.unique().tolist()
         return episode(
-            self.cpu_labels,
+            self.real_labels,
             rare,
             ways=recipe.episode_ways,
             shots=recipe.episode_shots,

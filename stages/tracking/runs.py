@@ -91,6 +91,11 @@ def _record(inputs: Inputs, pictures: Pictures, key: str, names: list[str]) -> R
     files = [(folder / file, "model") for file in _MODEL_FILES if (folder / file).exists()]
     looks = inputs.places.reports / "attention" / f"{short}.png"
     files += [(looks, "")] if kind == "train" and looks.exists() else []
+    params = params_of(folder)
+    if params.get("synthesis") == "gan":
+        quality = read_json(inputs.places.metrics / "synthesis.json")
+        points += [(f"synthesis/{key}", float(value), 0) for key, value in quality.items() if _is_number(value)]
+        files.append((inputs.places.reports / "synthetic" / "faces.png", ""))
     return Record(
         name=short if kind == "train" else f"{kind} {short}",
         key=key,
@@ -103,7 +108,7 @@ def _record(inputs: Inputs, pictures: Pictures, key: str, names: list[str]) -> R
             "au_labels": "weak: prototypes of the emotion" if status.get("weak_aus") else "",
             "converged": "" if status.get("converged") is None else str(status["converged"]).lower(),
         },
-        params=params_of(folder),
+        params=params,
         points=points + curves_of(folder),
         files=files,
         draw=lambda: pictures.confusion(name),

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_core.synthesis.config import SynthesisConfig
+from fer_core.synthesis.config import GanConfig
 from fer_core.training.faces import FaceSet
 
 SIZE = 16
@@ -26,8 +26,8 @@ QUICK: dict[str, Any] = {
 }
 
 
-def config(**changes: Any) -> SynthesisConfig:
-    return SynthesisConfig(**(QUICK | changes))
+def config(**changes: Any) -> GanConfig:
+    return GanConfig(**(QUICK | changes))
 
 
 def blobs(counts: Sequence[int], seed: int = 0, *, channels: int = 1) -> FaceSet:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fer_core.errors import ConfigError, DataError
 from fer_core.progress import Bar
 from fer_core.synthesis import train as module
-from fer_core.synthesis.config import SynthesisConfig
+from fer_core.synthesis.config import GanConfig
 from fer_core.synthesis.features import features_of
 from fer_core.synthesis.frechet import frechet_distance
 from fer_core.synthesis.networks import Generator
@@ -211,20 +211,20 @@ def test_losses_that_are_no_longer_finite_are_no_generator(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, r"synthesis\.steps.*from 1 on; got 0"),
-        ({"every": 0}, r"synthesis\.every"),
-        ({"batch_size": 1}, r"synthesis\.batch_size.*from 2 on; got 1"),
-        ({"batch_size": 2.5}, r"synthesis\.batch_size.*got 2\.5"),
-        ({"width": 3}, r"synthesis\.width"),
-        ({"noise": 0}, r"synthesis\.noise"),
-        ({"per_class": 0}, r"synthesis\.per_class"),
-        ({"per_class": True}, r"synthesis\.per_class"),
-        ({"lr_generator": 0.0}, r"synthesis\.lr_generator.*above 0"),
-        ({"lr_discriminator": float("nan")}, r"synthesis\.lr_discriminator.*got nan"),
-        ({"ema": 1.0}, r"synthesis\.ema.*below 1; got 1\.0"),
-        ({"diffaugment": ["colour"]}, r"synthesis\.diffaugment.*Did you mean 'color'"),
+        ({"steps": 0}, r"gan\.steps.*from 1 on; got 0"),
+        ({"every": 0}, r"gan\.every"),
+        ({"batch_size": 1}, r"gan\.batch_size.*from 2 on; got 1"),
+        ({"batch_size": 2.5}, r"gan\.batch_size.*got 2\.5"),
+        ({"width": 3}, r"gan\.width"),
+        ({"noise": 0}, r"gan\.noise"),
+        ({"per_class": 0}, r"gan\.per_class"),
+        ({"per_class": True}, r"gan\.per_class"),
+        ({"lr_generator": 0.0}, r"gan\.lr_generator.*above 0"),
+        ({"lr_discriminator": float("nan")}, r"gan\.lr_discriminator.*got nan"),
+        ({"ema": 1.0}, r"gan\.ema.*below 1; got 1\.0"),
+        ({"diffaugment": ["colour"]}, r"gan\.diffaugment.*Did you mean 'color'"),
     ],
 )
 def test_settings_are_checked(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        SynthesisConfig(**changes)
+        GanConfig(**changes)

@@ -79,6 +79,7 @@ RECIPE = Recipe(
     augment="none",
     mix="none",
     mix_alpha=0.0,
+    synthesis="none",
     optimizer="adamw",
     schedule="cosine",
     sam=0.0,
