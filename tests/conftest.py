@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-# in this order: what takes minutes
-FIRST = ("test_road_ablation.py", "test_road_queue.py", "test_road_killed.py", "test_road.py", "test_track.py")
+# What takes minutes. While the first runs the road, the second has no need of it.
+FIRST = ("test_road_ablation.py", "test_road_killed.py", "test_road_queue.py", "test_road.py", "test_track.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

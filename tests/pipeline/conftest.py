@@ -1,27 +1,35 @@
-"""The real road runs once for all tests of a process that look at it: a minute or two on two cores."""
+"""The real road runs once for all tests that look at it, which takes minutes; each module looks at its own copy."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 
 import pytest
-from real_road import Road, clone, commit, environment, set_params
+from real_road import Road, commit, copied, environment, finished_road, set_params
 from road_lab import Lab
 
 from stages.lib.warm import warm_process
 
 
 @pytest.fixture(scope="session")
-def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
-    return Road(clone(tmp_path_factory.mktemp("road")))
+def original(tmp_path_factory: pytest.TempPathFactory) -> Road:
+    """The finished road itself, for copies only: other processes of this test session take theirs from it too."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return finished_road(shared / "finished_road")
 
 
 @pytest.fixture(scope="module")
-def lab(road: Road, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def road(original: Road, tmp_path_factory: pytest.TempPathFactory) -> Road:
+    return copied(original, tmp_path_factory.mktemp("copy") / "road")
+
+
+@pytest.fixture(scope="module")
+def lab(original: Road, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A copy of the finished road, committed, whose params.yaml says smoke."""
-    assert road.first.returncode == 0, road.first.stdout[-3000:]
-    folder = tmp_path_factory.mktemp("lab") / "road"
-    shutil.copytree(road.clone, folder, symlinks=True)
+    assert original.status == 0, original.printed[-3000:]
+    folder = copied(original, tmp_path_factory.mktemp("lab") / "road").clone
     (folder / "mlflow.db").unlink()  # it names artifacts by their whole paths
     shutil.rmtree(folder / "mlartifacts")
     set_params(folder, profile="smoke")

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from filelock import FileLock
+
+from fer_core.files import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,10 +94,30 @@ def without_times(value: Any) -> Any:
     return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
-class Road:
-    """A finished road: the clone, what was printed, and params.yaml as it was before."""
+class Road(NamedTuple):
+    """A finished road: the clone, params.yaml as it was before, and what the command printed and ended with."""
 
-    def __init__(self, clone: Path) -> None:
-        self.clone = clone
-        self.params = (clone / "params.yaml").read_bytes()
-        self.first = shell(clone, sys.executable, "-m", "stages.run", "--profile", "smoke")
+    clone: Path
+    params: bytes
+    printed: str
+    status: int
+
+
+def finished_road(folder: Path) -> Road:
+    """The road in `folder`, which the first process that asks for it runs while the others wait."""
+    place, params, told = folder / "road", folder / "params.yaml", folder / "told.json"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not told.exists():  # it is written last
+            shutil.rmtree(place, ignore_errors=True)  # of a process that was killed at it
+            clone(place)
+            shutil.copyfile(place / "params.yaml", params)
+            done = shell(place, sys.executable, "-m", "stages.run", "--profile", "smoke")
+            write_json(told, {"printed": done.stdout, "status": done.returncode})
+    return Road(place, params.read_bytes(), **read_json(told))
+
+
+def copied(road: Road, folder: Path) -> Road:
+    """A copy to change at will; only MLflow's database still names the original, where its artifacts are."""
+    shutil.copytree(road.clone, folder, symlinks=True)
+    return road._replace(clone=folder)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 TARGET = "train@alone-face_pretraining"  # stands on everything before: generated faces, pretraining, training
 WRITTEN = ("data/raw", "data/ingest", "plans", "data/align", "data/join_aus", "data/pretrain", "data/train")
 SECONDS = 200
+EPOCHS, SSL_EPOCHS = 24, 10  # enough to be killed in the midst of them
 
 
 def start(folder: Path, output_file: str = "killed.txt", **more: str) -> "subprocess.Popen[bytes]":
@@ -43,9 +44,9 @@ def wait_for(folder: Path, condition: Callable[[], Any]) -> None:
 
 def prepared(folder: Path) -> Path:
     clone(folder)
-    set_params(folder, profile="smoke", epochs=40)
+    set_params(folder, profile="smoke", epochs=EPOCHS)
     text = (folder / "params.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(text.replace("ssl_epochs: 2", "ssl_epochs: 16", 1), encoding="utf-8")
+    (folder / "params.yaml").write_text(text.replace("ssl_epochs: 2", f"ssl_epochs: {SSL_EPOCHS}", 1), encoding="utf-8")
     return folder
 
 
@@ -154,7 +155,7 @@ def test_what_was_killed_ends_with_the_same_bytes(killed: Path, whole: Mapping[s
     assert [name for name in found if found[name] != whole[name]] == []
     epochs = read_json(killed / "data/train/alone-face_pretraining/history.json")
     done = read_json(killed / "train.json")
-    assert len(done) < len(epochs) == 40 and epochs[: len(done)] == done, "it went on, and did not begin anew"
+    assert len(done) < len(epochs) == EPOCHS and epochs[: len(done)] == done, "it went on, and did not begin anew"
     done = read_json(killed / "pretrain.json")
     backbones = (killed / "data/pretrain").glob("*/history.json")  # DVC began with any of them
     pretrained = [rows for path in backbones for rows in read_json(path).values()]
