@@ -109,3 +109,11 @@ def test_collapsed_pretraining():
     assert told(**healthy | {"knn_uar": 0.25, "probe_uar": 0.1}) == blind
     assert told(feature_deviation=0.5) == told(feature_deviation=0.5, knn_uar=None, probe_uar=None) == []
     assert alarms.collapsed_pretraining([], 4) == []
+
+
+def test_copied_faces():
+    assert alarms.copied_faces({"state": "not_needed"}) == []
+    assert alarms.copied_faces({"copies_features": 0.05, "copies_pixels": 0.01}) == []
+    both = alarms.copied_faces({"copies_features": 0.051, "copies_pixels": 1.0})
+    assert both == ["synthetic faces look copied: 100 % by pixels, 5 % by features"]
+    assert alarms.copied_faces({"copies_features": float("nan"), "copies_pixels": None}) == []

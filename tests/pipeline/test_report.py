@@ -49,6 +49,10 @@ CLAIMS = {
     "tta": [1, 3],
     "temporal": [10, 20],
 }
+QUALITY = {  # of synthetic faces, as `judge` leaves it
+    **{"state": "done", "faces": 280, "classes": 4, "frechet": 12.345, "frechet_floor": 1.2, "frechet_faces": 150},
+    **{"copies_features": 0.25, "copies_pixels": 0.0, "copies_held_out": 300},
+}
 ALONE = {"ensemble": "stack/alone", "tta": "tta/baseline", "temporal": None}
 CANDIDATES = {"ensemble": "stack/ladder", "tta": "tta/ladder"}
 
@@ -71,11 +75,12 @@ def build(root: Path, subjects: bool = False, aus: bool = True) -> None:
         manifest[name] = np.where(np.array(split) == "test", np.nan, values).astype(np.float32)
     test = pd.DataFrame({"sample_id": ids[VALIDATION:], "emotion": labels[VALIDATION:], "votes": None})
     test_aus = pd.DataFrame({"sample_id": ids[VALIDATION:]} | {n: v[VALIDATION:] for n, v in au_labels.items()})
-    for path in ("data/ingest", "data/join_aus", "plans"):
+    for path in ("data/ingest", "data/join_aus", "plans", "metrics"):
         (root / path).mkdir(parents=True)
     manifest.to_parquet(root / "data/join_aus/manifest.parquet")
     test.sample(frac=1, random_state=0).to_parquet(root / "data/ingest/test_truth.parquet")
     test_aus.to_parquet(root / "data/join_aus/test_aus.parquet")
+    (root / "metrics/synthesis.json").write_text(json.dumps(QUALITY))
     card = {"data": "standin", "title": "Made-up faces", "classes": CLASSES, "notes": ["generated faces, not people"]}
     (root / "data/ingest/card.json").write_text(json.dumps(card))
     for number, (name, (right, extra)) in enumerate(PREDICTORS.items()):
@@ -329,13 +334,36 @@ def test_the_same_inputs_give_the_same_bytes(built, monkeypatch):
     monkeypatch.chdir(built)
     outputs = [path for folder in ("metrics", "reports") for path in (built / folder).rglob("*") if path.is_file()]
     assert {path.name for path in outputs} == {
-        *("runs.json", "gains.json", "summary.json", "slices.json", "gains.md", "ladder.png", "learning_curves.png"),
+        *(
+            "synthesis.json",
+            "runs.json",
+            "gains.json",
+            "summary.json",
+            "slices.json",
+            "gains.md",
+            "ladder.png",
+            "learning_curves.png",
+        ),
         *("baseline.png", "final.png", "maps.md", "alone-attention.png"),
     }
     before = {path: path.read_bytes() for path in outputs}
     for app in (evaluate, report):
         assert run(app).exit_code == 0
     assert {path: path.read_bytes() for path in outputs} == before
+
+
+def test_synthetic_faces_are_told_and_ring_where_they_were_trained_on(built, tree):
+    table = (built / "reports/gains.md").read_text()
+    assert "280 faces of 4 classes" in table and "12.35; between" in table and "25.0 % by features" in table
+    recipe = tree / "data/train/alone-vit/recipe.yaml"
+    recipe.write_text(yaml.safe_dump({"synthesis": "gan"}))
+    assert run(evaluate).exit_code == 0
+    runs = json.loads((tree / "metrics/runs.json").read_text())
+    told = {name for name, entry in runs.items() if "synthetic faces look copied: 25 % by features" in entry["alarms"]}
+    assert told == {"train/alone-vit"}
+    (tree / "metrics/synthesis.json").unlink()
+    result = run(evaluate)
+    assert result.exit_code == 1 and "metrics/synthesis.json does not exist" in result.output
 
 
 def test_attention_is_drawn_for_runs_that_left_it_and_for_no_other(built, tree):
@@ -396,7 +424,7 @@ def test_broken_predictions_are_refused_by_name(tree, message):
     result = run(evaluate)
     assert result.exit_code == 1
     assert message in result.output and "alone-vit" in result.output
-    assert not (tree / "metrics").exists()
+    assert not (tree / "metrics/runs.json").exists()
 
 
 @pytest.mark.parametrize(

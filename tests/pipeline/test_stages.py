@@ -82,7 +82,7 @@ def test_planning_writes_every_plan_that_is_known_beforehand(planned: Project) -
     wiring = planned.params()["runs"]
     known = {f"{name}.yaml" for name, item in wiring.items() if item["source"] == "plans"}
     pretrain = {f"pretrain/{name}.yaml" for name in planned.params()["backbones"]}
-    assert set(files(Path("plans"))) == known | pretrain | {"road.yaml", "state.yaml"}
+    assert set(files(Path("plans"))) == known | pretrain | {"road.yaml", "state.yaml", "synthesis.yaml"}
     assert read_yaml(Path("plans/state.yaml"))["current"] is None
     assert read_yaml(Path("plans/baseline.yaml"))["recipe"]["epochs"] == 3
 

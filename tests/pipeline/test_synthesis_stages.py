@@ -12,7 +12,7 @@ from small_project import CLASSES, Project
 from typer.testing import CliRunner
 
 from fer_core.evaluation.synthesis_lines import synthesis_lines
-from fer_core.files import read_json, read_yaml, write_json, write_yaml
+from fer_core.files import read_json, read_yaml, write_yaml
 from fer_core.manifest import read_manifest, validate
 from fer_core.training.faces import FaceSet
 
@@ -148,7 +148,6 @@ def test_what_is_missing_is_named(project: Project) -> None:
     result = call("train", "baseline", "--plan", "plans/baseline.yaml")
     assert result.exit_code == 1 and "data/synthesise/manifest.parquet" in result.output, result.output
     run("synthesise")
-    write_json(HERE / "status.json", {"state": "done"})
     (HERE / "generator.safetensors").unlink()
     run("train", "plain", "--plan", "plans/baseline.yaml", "--out", "data/train/baseline")
     result = call("judge")

@@ -1,13 +1,18 @@
 """Synthetic faces: how many of which class, the same for the same seed, and nothing claimed but their class."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from blobs import blobs
+from safetensors.torch import save_file
 
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, DataError
+from fer_core.manifest import read_manifest, validate, write_manifest
 from fer_core.synthesis.networks import Generator
+from fer_core.synthesis.rows import synthetic_rows
 from fer_core.synthesis.sample import as_faces, missing_faces, synthesise, to_pixels
+from fer_core.synthesis.saved import load_synthesiser, save_synthesiser
 from fer_core.synthesis.train import Synthesiser
 
 
@@ -112,3 +117,38 @@ def test_only_the_class_is_known():
         assert value.dtype == getattr(like, name).dtype
     assert faces.subjects.tolist() == [-1] * 3 and faces.subjects.dtype == torch.int64
     assert faces.au_names == like.au_names and faces.weak_aus is like.weak_aus
+    assert faces.synthetic == 3
+
+
+def test_a_saved_generator_draws_the_same_faces(tmp_path):
+    made = synthesiser(channels=3, blind=(1,))
+    save_synthesiser(tmp_path / "generator.safetensors", made)
+    back = load_synthesiser(tmp_path / "generator.safetensors")
+    counts = torch.tensor([3, 0, 2])
+    assert synthesise(back, counts, 0)[0].equal(synthesise(made, counts, 0)[0])
+    assert back.trained.equal(made.trained) and not back.generator.training
+    with pytest.raises(DataError, match="does not exist"):
+        load_synthesiser(tmp_path / "other.safetensors")
+    save_file({"trained": torch.ones(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(DataError, match="to hold a generator"):
+        load_synthesiser(tmp_path / "foreign.safetensors")
+
+
+def test_rows_are_a_valid_manifest(tmp_path):
+    like = pd.DataFrame(columns=["sample_id", "attr_skin", "AU1", "AU1_intensity"])
+    pixels, labels = synthesise(synthesiser(), torch.tensor([2, 0, 1]), 0)
+    table = synthetic_rows(like, as_faces(pixels, labels, blobs([2, 2])))
+    write_manifest(tmp_path / "m.parquet", table, "synthesise", 3)
+    back = read_manifest(tmp_path / "m.parquet")
+    assert back["emotion"].tolist() == [0, 0, 2] and back["crop_index"].tolist() == [0, 1, 2]
+    assert back["synthetic"].tolist() == [True] * 3 and set(back["source"]) == {"gan"}
+    assert {"attr_skin", "AU1", "AU1_intensity"} <= set(back.columns)
+    for column, value, message in (
+        ("synthetic", False, "`synthetic` must be true"),
+        ("split", "validation", "`split` must be train in a row of a synthetic face"),
+        ("subject", "someone", "`subject` must be null in a row of a synthetic face"),
+        ("AU1", 1.0, "`AU1` must be null in a row of a synthetic face"),
+        ("attr_skin", "dark", "`attr_skin` must be null in a row of a synthetic face"),
+    ):
+        with pytest.raises(DataError, match=message):
+            validate(back.assign(**{column: value}), "synthesise", 3)

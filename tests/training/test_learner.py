@@ -170,3 +170,24 @@ def test_weak_aus_do_not_decide_where_a_picture_is_painted(weak: bool, monkeypat
     sample = learner(data, augment="face_aware", au_weight=0.5).sample(torch.arange(8), generators()[0])
     assert bool(seen[0].isnan().all()) is weak
     assert sample.labels.aus.equal(data.aus[:8]), "the loss still sees them"
+
+
+def test_episodes_and_the_meta_set_are_of_real_faces() -> None:
+    """Synthetic faces lift a class above `few_shot_below` only in number: nobody saw what they show."""
+    real = uneven()
+    last = torch.full((20,), len(real) - 1)
+    data = replace(
+        real,
+        ids=[*real.ids, *(f"synthetic-{k}" for k in range(20))],
+        synthetic=20,
+        **{name: torch.cat([value, value[last]]) for name, value in vars(real).items() if isinstance(value, Tensor)},
+    )
+    changes: dict[str, Any] = {"few_shot_below": 9, "few_shot_weight": 0.25}
+    made, plain = learner(data, **changes), learner(real, **changes)
+    assert made.rare == plain.rare and made.rare
+    assert len(made.cpu_labels) == len(real) + 20, "they are trained on"
+    for seed in range(20):
+        task = made._episode(torch.Generator().manual_seed(seed))
+        assert int(torch.cat([task.support, task.query]).max()) < len(real)
+    meta = learner(data, meta="meta_weight", meta_per_class=8)
+    assert int(meta.meta_index.max()) < len(real)

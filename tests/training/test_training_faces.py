@@ -1,5 +1,6 @@
 """Faces are loaded from the manifest as they stand there; nothing is made up where something is missing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from fer_core.errors import DataError
 from fer_core.evaluation.validation import prediction_table
-from fer_core.training.faces import load_faces
+from fer_core.training.faces import joined, load_faces
 
 
 @pytest.fixture
@@ -89,3 +90,45 @@ def test_predictions_carry_no_labels() -> None:
     assert list(table.columns) == ["sample_id", "split", "log_probabilities"]
     assert table["split"].tolist() == ["validation", "validation", "test"]
     assert table["log_probabilities"].iloc[0].dtype == np.float32
+
+
+@pytest.fixture
+def synthetic(manifest: pd.DataFrame) -> pd.DataFrame:
+    table = manifest.iloc[[0, 1]].assign(sample_id=["x", "y"], subject=None, aligned_landmarks=None, votes=None)
+    return table.assign(AU1=np.nan, AU12=np.nan, AU12_intensity=np.nan, synthetic=True)
+
+
+def test_synthetic_faces_stand_behind_the_real_ones(
+    manifest: pd.DataFrame, synthetic: pd.DataFrame, crops: Path
+) -> None:
+    real = load_faces(manifest, crops, ["train"], ["AU1", "AU12"])
+    made = load_faces(synthetic, crops, ["train"], ["AU1", "AU12"])
+    assert (real.synthetic, made.synthetic, made.votes.shape[1]) == (0, 2, 0)
+    both = joined(real, made)
+    assert both.ids == ["a", "b", "x", "y"] and both.synthetic == 2 and len(both) == 4
+    assert both.labels.tolist() == [2, 0, 2, 0] and both.pixels[2:].equal(made.pixels)
+    assert both.votes.shape == (4, 2) and both.votes[0].tolist() == [0.25, 0.75] and both.votes[1:].isnan().all()
+    assert both.aus[:2].equal(real.aus) is False, "NaN is not equal to itself"
+    assert both.aus[:2].nan_to_num(7).equal(real.aus.nan_to_num(7)) and both.aus[2:].isnan().all()
+    assert both.subjects.tolist() == [*real.subjects.tolist(), -1, -1]
+    assert both.only(torch.tensor([1, 3])).synthetic == 1 and both.only(torch.tensor([0, 1])).synthetic == 0
+
+
+def test_people_of_two_sets_are_others(manifest: pd.DataFrame, crops: Path) -> None:
+    one = load_faces(manifest, crops, ["train", "validation"])
+    both = joined(one, load_faces(manifest, crops, ["train", "test"]))
+    known = both.subjects[both.subjects >= 0].tolist()
+    assert len(set(known)) == 4, "numbers are of their own set"
+
+
+def test_what_cannot_be_joined_is_told(manifest: pd.DataFrame, synthetic: pd.DataFrame, crops: Path) -> None:
+    real = load_faces(manifest, crops, ["train"], ["AU1", "AU12"])
+    made = load_faces(synthetic, crops, ["train"], ["AU1", "AU12"])
+    with pytest.raises(DataError, match="behind the others"):
+        joined(joined(real, made), real)
+    with pytest.raises(DataError, match=r"of one size to join; got \(8, 8, 3\) and \(4, 8, 3\)"):
+        joined(real, replace(made, pixels=made.pixels[:, :4]))
+    with pytest.raises(DataError, match="Expected the AUs"):
+        joined(real, replace(made, au_names=("AU1",)))
+    with pytest.raises(DataError, match="votes with 2 columns to join; got 3"):
+        joined(real, replace(made, votes=torch.zeros(2, 3)))
