@@ -103,7 +103,6 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     "synthesis": {
         "gan, 100 a class": {"synthesis": "gan", "gan": {"per_class": 100}},
         "gan, 100 a class, no sampler": {"synthesis": "gan", "gan": {"per_class": 100}, **FREE},
-        "gan, 100 a class, 4,000 steps": {"synthesis": "gan", "gan": {"per_class": 100, "steps": 4000}},
-        "gan, 300 a class, 4,000 steps": {"synthesis": "gan", "gan": {"per_class": 300, "steps": 4000}},
+        "gan, 300 a class, no sampler": {"synthesis": "gan", "gan": {"per_class": 300}, **FREE},
     },
 }
