@@ -242,6 +242,7 @@ def _check_ranges(params: Params) -> None:
         "identity.scale": params.identity.scale,
         "identity.epochs": params.identity.epochs,
         f"profiles.{params.profile}.size": profile.size,
+        f"profiles.{params.profile}.gan_steps": profile.gan_steps,
         f"profiles.{params.profile}.train.epochs": profile.train.epochs,
         f"profiles.{params.profile}.train.batch_size": profile.train.batch_size,
     }

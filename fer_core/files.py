@@ -3,14 +3,23 @@
 import json
 import math
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from safetensors import SafetensorError
 
 from fer_core.errors import DataError
+
+# what reading a damaged file of tensors ends in
+BROKEN = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError),
+    *(KeyError, IndexError, AttributeError, TypeError),
+    SafetensorError,
+)
 
 if TYPE_CHECKING:  # a second that stages without tables need not wait
     import pandas as pd

@@ -220,4 +220,6 @@ def missing_for(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
         return "fewer than two classes with two train pictures"
     if recipe.few_shot_below > 0 and not any(1 < n < recipe.few_shot_below for n in card["train_counts"]):
         return f"no class with 2 to {recipe.few_shot_below - 1} train pictures"
+    if recipe.synthesis == "gan" and not any(0 < n < card["gan_per_class"] for n in card["train_counts"]):
+        return f"no class with 1 to {card['gan_per_class'] - 1} train pictures to make faces for"
     return why_not(recipe.target, card)

@@ -4,7 +4,7 @@ Pure functions from params and the data set's card to plans; a plan is what one
 training run does, or why it does nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from fer_core.recipe import Recipe, merged, missing_for, no_pretraining, resolve
 BEYOND = "beyond"
 _KNOWN = (
     "aus",
+    "weak_aus",
     "intensities",
     "identities",
     "clips",
@@ -23,6 +24,7 @@ _KNOWN = (
     "vote_names",
     "classes",
     "train_counts",
+    "gan_per_class",
 )  # what a recipe may need
 WEAK_NOTE = "AU labels are weak: prototypes of the emotion (Du et al. 2014), not annotations"  # as aus.join says it
 # In the order in which the ladder climbs them. The roadmap document has three; nothing is claimed for our own part.
@@ -50,7 +52,7 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
     counts = [card["counts"]["train"][name] for name in card["classes"]]
     strengths = card["intensities"] and not weak  # prototypes say nothing of how strong an AU is
     aus = {"aus": card["aus"] or weak, "weak_aus": weak, "intensities": strengths}
-    card = {**card, **aus, "train_counts": counts}
+    card = {**card, **aus, "train_counts": counts, "gan_per_class": params.gan.per_class}
     baseline = asdict(params.choices)
     recipe = resolve(baseline, params.active_profile, params.seed)
     if lack := _lack(recipe, card):
@@ -131,7 +133,23 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, card: Mapping[s
         return str(error).rstrip(".")
     if recipe.initial_weights and recipe.backbone not in _pretrained(params):
         return f"no pretrained weights for backbone {recipe.backbone}"
-    return _lack(recipe, card)
+    changes = [*(technique.set for technique in params.roadmap.values()), *params.stack.members.values()]
+    return _foreign_weights(recipe, asdict(params.choices), changes) or _lack(recipe, card)
+
+
+def _foreign_weights(recipe: Recipe, baseline: Mapping[str, Any], changes: Iterable[Mapping[str, Any]]) -> str | None:
+    """Tell a file of weights that belongs to another backbone: that of the choices which name the file."""
+    if recipe.init != "face":
+        return None
+    places = [{}, *(change for change in changes if change.get("weights") == recipe.weights)]
+    backbones = [
+        place["backbone"] for change in places if (place := merged(baseline, change))["weights"] == recipe.weights
+    ]
+    if recipe.backbone in backbones:
+        return None
+    return (
+        f"`weights: {recipe.weights}` are for backbone {' or '.join(dict.fromkeys(backbones))}, not {recipe.backbone}"
+    )
 
 
 def _lack(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
@@ -164,6 +182,8 @@ def _plan(run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason:
         lack = _lack(recipe, road["card"])
         if recipe.initial_weights and recipe.backbone not in road["backbones"]:
             lack = lack or f"no pretrained weights for backbone {recipe.backbone}"
+        changes = [*(technique["set"] for technique in road["techniques"].values()), *road["members"].values()]
+        lack = lack or _foreign_weights(recipe, road["baseline"], (change for change in changes if change))
     except Contradiction as error:  # with what the ladder kept
         lack = str(error).rstrip(".")
     if lack or recipe is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from fer_core.evaluation.synthesis_lines import synthesis_lines
 from fer_core.files import read_json, read_yaml, write_json, write_text
 from stages.lib.common import DATA, DEBUG, METRICS, REPORTS, stage
 from stages.lib.store import replace_folder
@@ -40,8 +41,7 @@ def main(
         return
     figures = _judge(synthetic, baseline, joined, faces, read_json(card), folder)
     write_json(metrics / "synthesis.json", {"state": "done", **figures})
-    print(f"synthetic faces: Fréchet distance {figures['frechet']:.2f} (two halves of real faces: ", end="")
-    print(f"{figures['frechet_floor']:.2f}), {100 * figures['copies_features']:.1f} % look copied")
+    print("\n".join(synthesis_lines(read_json(metrics / "synthesis.json"))[2:-1]))
 
 
 def _judge(
@@ -74,9 +74,13 @@ def _judge(
         near = train.pixels[quality.features.nearest[own]]
         rows[card["classes"][label]] = (real.numpy(), made.pixels[own].numpy(), near.numpy())
     note = " ".join([*card["notes"], "Nearest by the baseline's features."])
-    draw_synthetic(folder / "faces.png", rows, "Synthetic faces of the GAN", note)
-    write_text(folder / "faces.md", "# Synthetic faces\n\n![Real, synthetic and nearest train faces](faces.png)\n")
-    return {**quality.to_dict(), "faces": len(made), "classes": len(rows)}
+    page = "No class had too few faces.\n"  # alignment may leave other counts than were planned for
+    if rows:
+        draw_synthetic(folder / "faces.png", rows, "Synthetic faces of the GAN", note)
+        page = "![Real, synthetic and nearest train faces](faces.png)\n"
+    write_text(folder / "faces.md", f"# Synthetic faces\n\n{page}")
+    knows = recipe.synthesis != "none"  # then its features were learned from these very faces
+    return {**quality.to_dict(), "faces": len(made), "classes": len(rows), "features_know_them": knows}
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ app = typer.Typer(add_completion=False)
 def main(
     data: Path = typer.Option(DATA, help="Folder that holds train/, stack/ and tta/."),
     plans: Path = typer.Option(PLANS, help="Holds road.yaml."),
-    metrics: Path = typer.Option(METRICS, help="Holds gains.json, runs.json, summary.json and slices.json."),
+    metrics: Path = typer.Option(
+        METRICS, help="Holds gains.json, runs.json, summary.json, slices.json and synthesis.json."
+    ),
     reports: Path = typer.Option(REPORTS, help="The report and its pictures."),
     debug: bool = DEBUG,
 ) -> None:

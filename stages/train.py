@@ -108,8 +108,7 @@ def _train(
     from fer_core.files import write_parquet
     from fer_core.labels import from_card
     from fer_core.recipe import Recipe
-    from fer_core.training.faces import joined as joined_faces
-    from fer_core.training.faces import load_faces
+    from fer_core.training.faces import load_faces, trained_on
     from fer_core.training.loop import converged, train
     from fer_core.training.predict import predict
     from fer_core.training.runs import save_run
@@ -122,10 +121,8 @@ def _train(
         split: load_faces(manifest, faces, [split], names, weak_aus=weak) for split in ("train", "validation", "test")
     }
     classes = len(card["classes"])
-    seen = sets
-    if typed.synthesis == "gan":
-        made = load_faces(pd.read_parquet(synthetic / "manifest.parquet"), synthetic / "faces.npy", ["train"], names)
-        seen = sets | {"train": joined_faces(sets["train"], made)}
+    files = (synthetic / "manifest.parquet", synthetic / "faces.npy")
+    seen = sets | {"train": trained_on(sets["train"], typed.synthesis, *files, names)}
     trained = train(typed, seen, from_card(card), initial, slot.work, f"train {run}")
     model = trained.model.float()
     device = next(model.parameters()).device

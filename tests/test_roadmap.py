@@ -185,7 +185,7 @@ def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
 def test_data_without_aus_identities_and_clips_say_so_row_by_row() -> None:
     layout = road(FER2013)
     expected = {"au_multitask": "no AU labels", "face_pretraining": "no identities", "temporal": "no clips"}
-    expected |= {"au_guided": "no AU labels"}
+    expected |= {"au_guided": "no AU labels", "synthesis": "no class with 1 to 99 train pictures to make faces for"}
     expected["few_shot"] = "no class with 2 to 49 train pictures"
     expected |= {"votes": "no votes", "compound": "its classes are not pairs of basic emotions"}
     assert reasons(layout) == dict.fromkeys(TECHNIQUES) | expected
@@ -519,6 +519,22 @@ def test_weights_for_every_backbone_kept_by_the_ladder_are_planned_or_refused() 
     assert plan["reason"] == "no pretrained weights for backbone vit_tiny_patch16_224"
 
 
+def test_a_file_of_weights_belongs_to_one_backbone() -> None:
+    """What would start another backbone from it is a row, not a crash; a row may bring both."""
+    layout = road(init="face", weights="face.safetensors", backbone="iresnet18")
+    told = "`weights: face.safetensors` are for backbone iresnet18, not"
+    assert reasons(layout)["vit"] == f"{told} vit"
+    plans = all_plans(layout)
+    assert plans["baseline"]["applicable"] and plans["alone-attention"]["applicable"]
+    for run in ("alone-vit", "ladder-vit", "base-resnet", "base-vit", "member-efficientnet"):
+        assert not plans[run]["applicable"] and plans[run]["reason"].startswith(told), run
+    change = {"init": "face", "weights": "face.safetensors", "backbone": "iresnet18"}
+    layout = road(roadmap={"face_pretraining": {"set": change}})
+    assert layout["techniques"]["face_pretraining"]["applicable"] and layout["techniques"]["vit"]["applicable"]
+    kept = merged(layout["baseline"], change)
+    assert plans_from("data/select/face_pretraining", layout, kept)["ladder-vit"]["reason"].startswith(told)
+
+
 def test_first_weights_from_a_file_are_not_replaced_by_the_last_rung() -> None:
     """`face_pretraining` from a local file, once kept, contradicts self-supervision: a row, not a crash."""
     change = {"init": "face", "weights": "face.safetensors"}
@@ -562,6 +578,9 @@ def test_weak_au_labels_guide_no_attention() -> None:
     assert road(STANDIN, **guided)["techniques"]["attention"]["applicable"]
     weak = road(STANDIN, **guided, au_labels="prototypes")["techniques"]["attention"]
     assert not weak["applicable"] and weak["reason"].startswith("no AU labels but weak ones")
+    members: dict[str, Any] = {"stack": {"members": {"vit": {"backbone": "vit", "attention": "au_guided"}}}}
+    plans = all_plans(road(STANDIN, **members, au_labels="prototypes"))
+    assert plans["base-vit"]["reason"].startswith("no AU labels but weak ones"), "nor that of a member"
 
 
 @pytest.mark.parametrize("change", [{"au_labels": "guessed"}, {"au_labels": "prototype"}])
@@ -578,7 +597,7 @@ def test_every_name_may_be_the_baselines(key: str, name: str) -> None:
     contradicted = {
         ("head", "prototype"): {"meta_learning", "compound"},
         ("init", "imagenet"): {"self_supervised"},
-        ("init", "face"): {"face_pretraining", "self_supervised"},
+        ("init", "face"): {"face_pretraining", "self_supervised", "vit"},
     }.get((key, name), set())
     assert {row for row, reason in reasons(layout).items() if reason} - {"temporal"} == contradicted
     assert all_plans(layout)["baseline"]["applicable"]

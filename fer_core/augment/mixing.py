@@ -26,7 +26,8 @@ def mixup(batch: Batch, targets: Tensor, alpha: float, generator: torch.Generato
 
     def blend(values: Tensor) -> Tensor:
         weight = lam.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
-        return torch.lerp(values[partner], values, weight)  # NaN where either is NaN
+        mixed = torch.lerp(values[partner], values, weight)  # NaN where either is NaN
+        return torch.where(weight == 1, values, mixed)
 
     return blend(batch.images), blend(targets), blend(batch.aus)
 

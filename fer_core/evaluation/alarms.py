@@ -120,6 +120,14 @@ def collapsed_pretraining(history: Sequence[Mapping[str, Any]], classes: int) ->
     return []
 
 
+def blind_identity(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Tell an identity pretraining (its epochs' rows) that ended telling people apart no better than by chance."""
+    found = history[-1].get("verification_accuracy") if history else None
+    if found is None or found > 0.5:
+        return []
+    return [f"identity pretraining learned nothing: verification accuracy {100 * found:.0f} %"]
+
+
 def copied_faces(quality: Mapping[str, Any]) -> list[str]:
     """Tell synthetic faces that are nearer to train faces than real ones are, by metrics/synthesis.json."""
     shares = {kind: quality.get(f"copies_{kind}") for kind in ("pixels", "features")}

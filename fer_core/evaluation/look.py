@@ -53,12 +53,15 @@ def first_faces(labels: Tensor) -> Tensor:
 def union_of_regions(faces: FaceSet, index: Tensor) -> Tensor:
     """Return where the active AUs of the faces `index` live, (B, H, W) of 0 and 1; NaN where it is not known.
 
-    A place that an active region covers is 1 whatever is unknown of the others; weak AUs tell nothing.
+    A place that an active region covers is 1 whatever is unknown of the others, and unknown where only a region covers
+    it of which nothing is known; weak AUs tell nothing.
     """
     pixels = faces.pixels[index]
     size = (pixels.shape[1], pixels.shape[2])
     aus = faces.aus[index]
     activity = region_activity(torch.full_like(aus, torch.nan) if faces.weak_aus else aus, faces.au_names)
-    maps = region_maps(activity, known_landmarks(faces.landmarks[index], size), size)
-    spoken = maps.isnan().logical_not().any(dim=1)
-    return torch.where(spoken, maps.nan_to_num(0.0).amax(dim=1), torch.nan)
+    landmarks = known_landmarks(faces.landmarks[index], size)
+    active = region_maps(activity.nan_to_num(0.0), landmarks, size).amax(dim=1)
+    unknown = region_maps(activity.isnan().float(), landmarks, size).amax(dim=1) > 0
+    unknown |= activity.isnan().all(dim=1)[:, None, None]
+    return torch.where((active == 0) & unknown, torch.nan, active)

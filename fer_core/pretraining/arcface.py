@@ -68,14 +68,14 @@ def verification_accuracy(embeddings: Tensor, ids: Tensor, generator: torch.Gene
         pairs: at most this many of each kind.
 
     Returns:
-        Accuracy in 0..1; NaN where fewer than two pairs of either kind exist.
+        Accuracy in 0..1; NaN where fewer than two pairs of either kind exist, or an embedding is not finite.
     """
     ids = ids.cpu()
     first, second = torch.triu_indices(len(ids), len(ids), offset=1)
     same = ids[first] == ids[second]
     positive, negative = same.nonzero()[:, 0], (~same).nonzero()[:, 0]
     count = min(len(positive), len(negative), pairs)
-    if count < 2:
+    if count < 2 or not embeddings.isfinite().all():
         return math.nan
     chosen = [kind[torch.randperm(len(kind), generator=generator)[:count]] for kind in (positive, negative)]
     index = torch.cat(chosen)

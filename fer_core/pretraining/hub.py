@@ -49,7 +49,7 @@ def fetch(weights: str) -> Path:
             return Path(hf_hub_download(parts["any"] or parts["timm"], name, revision=parts["revision"]))
         except EntryNotFoundError as error:
             missing = error
-        except (OSError, ValueError) as error:
+        except Exception as error:  # the client's own network errors are of no common kind
             raise _failed(weights, error) from error
     if isinstance(missing, LocalEntryNotFoundError):
         raise _failed(weights, missing) from missing

@@ -56,8 +56,8 @@ class MoCo(nn.Module):
         hidden: width of the head's hidden layer (2048 in v2).
         momentum: m in [0, 1], constant (0.999 in the papers).
         temperature: τ > 0 (0.2 in v2).
-        queue: number of keys K >= 1 (65536 in the papers, for 1.28 million pictures). More keys than pictures
-            would only hold a picture's own earlier keys as its negatives.
+        queue: number of keys K >= 1 (65536 in the papers, for 1.28 million pictures). The longer beside an epoch, the
+            more often a picture meets its own key of the epoch before as a negative.
     """
 
     queue: Tensor

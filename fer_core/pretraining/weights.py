@@ -3,26 +3,26 @@
 Published names are translated by `fer_core.pretraining.layouts`.
 """
 
-import pickle
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from fer_core.errors import ConfigError
-from fer_core.files import replacing
+from fer_core.files import BROKEN, replacing
 from fer_core.pretraining.layouts import translate
 from fer_core.pretraining.layouts.keras import SUFFIXES as KERAS
 from fer_core.pretraining.layouts.keras import read_h5
 
-ENOUGH = 0.9  # share of the backbone's tensors that a file must bring
+ENOUGH = (
+    0.9  # share of the backbone's tensors, and of its numbers, that a file must bring; and of the file's to be used
+)
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "backbone")
 # how the classifiers of published networks are called; a backbone has none
 CLASSIFIERS = ("fc", "classifier", "head", "last_linear", "logits", "F8", "feat_extract", "head.fc")
@@ -86,8 +86,9 @@ def load_backbone(model: nn.Module, path: Path) -> LoadReport:
     position embeddings are adapted by timm's own functions.
 
     Raises:
-        ConfigError: no such file, not a tensor-only file, a layout of another network, or under 90 % of the
-            backbone's tensors matched.
+        ConfigError: no such file, not a tensor-only file, a layout of another network, under 90 % of the backbone's
+            tensors or of their numbers matched, its first convolution did not, over 10 % of the file's tensors (a
+            classifier aside) have no place in it, as a deeper network's have not, or a number is not finite.
     """
     backbone = _backbone(model)
     wanted = {
@@ -120,8 +121,35 @@ def load_backbone(model: nn.Module, path: Path) -> LoadReport:
             f"least {ENOUGH:.0%}). Missing or of another shape: {_first(missing)}. "
             f"In the file and not used: {_first(unexpected) or 'nothing'}."
         )
+    report = LoadReport(list(fitted), missing, unexpected, share, layout)
+    _refuse_another_network(path, report, fitted, wanted, [name for name in found if name.startswith(prefix)])
     backbone.load_state_dict(fitted, strict=False)
-    return LoadReport(list(fitted), missing, unexpected, share, layout)
+    return report
+
+
+def _refuse_another_network(
+    path: Path, report: LoadReport, fitted: dict[str, Tensor], wanted: dict[str, Tensor], own: list[str]
+) -> None:
+    """Refuse what matches in number but cannot be this network; `own` are the file's names beside those that fit."""
+    first = next((name for name, tensor in wanted.items() if tensor.ndim == 4), None)
+    if first in report.missing:
+        raise ConfigError(f"{path} does not fit the backbone's first convolution, {first}, and so no later one either.")
+    numbers = sum(tensor.numel() for tensor in fitted.values()) / sum(tensor.numel() for tensor in wanted.values())
+    if numbers < ENOUGH:
+        raise ConfigError(
+            f"{path} fits only {numbers:.0%} of the backbone's numbers, expected at least {ENOUGH:.0%}. Missing or of "
+            f"another shape: {_first(report.missing)}."
+        )
+    known = set(report.classifier)
+    idle = [name for name in report.unexpected if name in set(own) - known]
+    if len(idle) > (1 - ENOUGH) * len(own):
+        raise ConfigError(
+            f"{path} holds {len(idle)} tensors of {len(own)} that the backbone has no place for, as those of a deeper "
+            f"network: {_first(idle)}. Expected a `backbone` of the same depth."
+        )
+    broken = next((name for name, tensor in fitted.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise ConfigError(f"{path} holds numbers in {broken} that are not finite.")
 
 
 def _first(names: list[str]) -> str:
@@ -142,7 +170,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except BROKEN as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
             f"{path} is not a file of tensors only (safetensors, or a PyTorch state dict), and pickles of anything "

@@ -100,4 +100,4 @@ def nearest_faces(faces: Tensor, train: Tensor, space: str) -> tuple[Tensor, Ten
 def _points(faces: Tensor, space: str) -> Tensor:
     """Return (N, D) float64: directions, half of whose squared distance is 1 − cos, or pixels in 0..1."""
     flat = faces.flatten(1).double()
-    return functional.normalize(flat, dim=1) if space == "features" else flat / 255
+    return functional.normalize(flat, dim=1) if space == "features" else flat.div_(255)

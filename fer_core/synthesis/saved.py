@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fer_core.errors import DataError
-from fer_core.files import replacing
+from fer_core.files import BROKEN, replacing
 from fer_core.synthesis.networks import Generator
 from fer_core.synthesis.train import Synthesiser
 from fer_core.training.device import pick_device
@@ -33,9 +33,12 @@ def load_synthesiser(path: Path) -> Synthesiser:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; run the synthesise stage first.")
-    with safe_open(path, framework="pt") as file:
-        sizes = (file.metadata() or {}).get("generator")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    try:
+        with safe_open(path, framework="pt") as file:
+            sizes = (file.metadata() or {}).get("generator")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    except BROKEN as error:
+        raise DataError(f"{path} is no whole file of tensors: {error}.") from None
     if sizes is None or "trained" not in tensors:
         raise DataError(f"Expected {path} to hold a generator of this pipeline; it does not.")
     trained = tensors.pop("trained")

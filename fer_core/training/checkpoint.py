@@ -1,10 +1,11 @@
 """Checkpoints that survive being killed while they are written."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from fer_core.files import BROKEN
 
 
 class Checkpoint:
@@ -33,7 +34,7 @@ class Checkpoint:
                 try:
                     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                     return state
-                except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError):
+                except (*BROKEN, OSError):
                     continue
         return None
 

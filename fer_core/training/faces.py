@@ -108,6 +108,22 @@ def load_faces(
     )
 
 
+def trained_on(
+    real: FaceSet, synthesis: str, manifest: Path | None, faces: Path | None, au_names: Sequence[str]
+) -> FaceSet:
+    """Return the faces that a run trains on: the real ones, and with `synthesis: gan` the synthetic ones behind them.
+
+    Args:
+        real: of the train split.
+        synthesis: the recipe's.
+        manifest: of the synthetic faces, and `faces`, the file of their crops.
+        au_names: the columns of AUs.
+    """
+    if synthesis == "none" or manifest is None or faces is None:
+        return real
+    return joined(real, load_faces(pd.read_parquet(manifest), faces, ["train"], au_names))
+
+
 def joined(faces: FaceSet, more: FaceSet) -> FaceSet:
     """Return both sets, `more` behind; AUs, intensities and votes of which it has no columns are NaN.
 

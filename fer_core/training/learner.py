@@ -116,13 +116,15 @@ class Learner:
         return self.model if self.ema is None else self.ema.model
 
     def refresh(self) -> None:
-        """Bring the class means of a prototype head up to date with the features."""
+        """Bring the class means of a prototype head up to date with the features of the real faces."""
         models = [self.model] if self.ema is None else [self.model, self.ema.model]
         for model in models:
             if isinstance(model.head, Prototype):
                 device = self.faces.pixels.device
                 with autocast(model, device, self.recipe.precision):
-                    model.head.refresh(pooled_features(model, self.faces), self.targets)
+                    features = pooled_features(model, self.faces)
+                real = len(self.real_labels)
+                model.head.refresh(features[:real], self.targets[:real])
 
     def losses(self) -> Tensor:
         """Return every train face's negative log-likelihood (N,) under the model as it stands, without augmentation."""
@@ -166,7 +168,9 @@ class Learner:
         faces = self.faces
         aus = faces.aus[index]
         images, landmarks = faces.images(index), faces.landmarks[index]
-        if self.recipe.is_guided:  # before the picture moves, so that the template's points move along
+        if (
+            self.recipe.is_guided or self.recipe.mix == "face_cutmix"
+        ):  # before it moves, so that a template's points do too
             landmarks = known_landmarks(landmarks, (images.shape[-2], images.shape[-1]))
         batch = Batch(images, landmarks, aus, faces.au_names, faces.intensities[index])
         if not faces.weak_aus:

@@ -1,5 +1,6 @@
 """Pretraining of a backbone before it sees an emotion: self-supervised, and on identities."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_core.choices import SSL_KEYS
-from fer_core.errors import DataError
+from fer_core.errors import ConfigError, DataError
 from fer_core.models import Encoder, build_encoder
 from fer_core.models.cpu import prepare_cpu
 from fer_core.pretraining import build_self_supervised
@@ -68,8 +69,8 @@ def pretrain_self_supervised(
     device = pick_device()
     faces = faces.to(device)
     settings = {key: ssl[key] for key in SSL_KEYS.get(ssl["method"], ())}
-    if "queue" in settings:  # a longer one would only hold more of a picture's own keys
-        settings["queue"] = min(settings["queue"], len(faces))
+    if "queue" in settings:  # a longer one would mostly hold pictures' own keys of the epoch before
+        settings["queue"] = min(settings["queue"], max(1, len(faces) // 2))
     learner: Any = build_self_supervised(ssl["method"], encoder, encoder.num_features, **settings).to(device)
     size = min(ssl["batch_size"], len(faces))
     steps = ssl["epochs"] * (len(faces) // size)
@@ -226,6 +227,11 @@ def _epochs(
                 for name, value in {"loss": loss, **figures}.items():
                     totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach()
             row = {name: float(value) / per_epoch for name, value in totals.items()} | measure(epoch + 1)
+            if not math.isfinite(row["loss"]):
+                raise ConfigError(
+                    f"{title}: the loss is no longer finite in epoch {epoch + 1}; expected a smaller `lr` of the "
+                    f"pretraining, got {config['lr']:g}."
+                )
             history.append({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - start, 3)})
             checkpoint.save({"learner": learner.state_dict(), "optimizer": optimizer.state_dict(), "history": history})
             bar.advance(1, **row)

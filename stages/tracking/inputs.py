@@ -31,6 +31,7 @@ class Inputs:
         summary: the flat dictionary that `dvc metrics` shows.
         road: data, profile, notes, phases and techniques.
         statuses: predictor to its status.json.
+        synthesis: how good the synthetic faces are.
     """
 
     places: Places
@@ -39,6 +40,7 @@ class Inputs:
     summary: Row
     road: Row
     statuses: dict[str, Row]
+    synthesis: Row
 
     @property
     def title(self) -> str:
@@ -90,4 +92,5 @@ def read_inputs(places: Places) -> Inputs:
             for kind in KINDS
             for path in sorted((places.data / kind).glob("*/status.json"))
         },
+        synthesis=read_json(places.metrics / "synthesis.json"),
     )

@@ -93,9 +93,11 @@ def _record(inputs: Inputs, pictures: Pictures, key: str, names: list[str]) -> R
     files += [(looks, "")] if kind == "train" and looks.exists() else []
     params = params_of(folder)
     if params.get("synthesis") == "gan":
-        quality = read_json(inputs.places.metrics / "synthesis.json")
-        points += [(f"synthesis/{key}", float(value), 0) for key, value in quality.items() if _is_number(value)]
-        files.append((inputs.places.reports / "synthetic" / "faces.png", ""))
+        points += [
+            (f"synthesis/{key}", float(value), 0) for key, value in inputs.synthesis.items() if _is_number(value)
+        ]
+        sheet = inputs.places.reports / "synthetic" / "faces.png"
+        files += [(sheet, "")] if sheet.exists() else []
     return Record(
         name=short if kind == "train" else f"{kind} {short}",
         key=key,

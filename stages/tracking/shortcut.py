@@ -26,7 +26,7 @@ WHERE experiments.name = ? AND experiments.lifecycle_stage = 'active' AND runs.l
 def seal(inputs: Inputs) -> str:
     """Return the hash of everything that `track` would write, and of the code that writes it."""
     code = {path.name: file_hash(path) for path in sorted(Path(__file__).parent.glob("*.py"))}
-    read = [inputs.rows, inputs.runs, inputs.summary, inputs.road, inputs.statuses]
+    read = [inputs.rows, inputs.runs, inputs.summary, inputs.road, inputs.statuses, inputs.synthesis]
     return fingerprint({"code": code, "read": read})
 
 

@@ -117,3 +117,10 @@ def test_copied_faces():
     both = alarms.copied_faces({"copies_features": 0.051, "copies_pixels": 1.0})
     assert both == ["synthetic faces look copied: 100 % by pixels, 5 % by features"]
     assert alarms.copied_faces({"copies_features": float("nan"), "copies_pixels": None}) == []
+
+
+def test_blind_identity():
+    assert alarms.blind_identity([]) == alarms.blind_identity([{"verification_accuracy": None}]) == []
+    assert alarms.blind_identity([{"verification_accuracy": 0.4}, {"verification_accuracy": 0.51}]) == []
+    told = ["identity pretraining learned nothing: verification accuracy 50 %"]
+    assert alarms.blind_identity([{"verification_accuracy": 0.9}, {"verification_accuracy": 0.5}]) == told

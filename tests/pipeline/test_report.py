@@ -51,7 +51,7 @@ CLAIMS = {
 }
 QUALITY = {  # of synthetic faces, as `judge` leaves it
     **{"state": "done", "faces": 280, "classes": 4, "frechet": 12.345, "frechet_floor": 1.2, "frechet_faces": 150},
-    **{"copies_features": 0.25, "copies_pixels": 0.0, "copies_held_out": 300},
+    **{"copies_features": 0.25, "copies_pixels": 0.0, "copies_held_out": 300, "features_know_them": False},
 }
 ALONE = {"ensemble": "stack/alone", "tta": "tta/baseline", "temporal": None}
 CANDIDATES = {"ensemble": "stack/ladder", "tta": "tta/ladder"}

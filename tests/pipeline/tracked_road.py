@@ -76,6 +76,7 @@ class Road:
         write_json(self.root / "metrics" / "gains.json", rows)
         write_json(self.root / "metrics" / "summary.json", summary)
         write_json(self.root / "metrics" / "slices.json", [])
+        write_json(self.root / "metrics" / "synthesis.json", {"state": "not_needed"})
         write_text(self.root / "reports" / "gains.md", markdown(rows, summary, self.road, self.road["notes"]))
         Image.new("RGB", (8, 8)).save(self.root / "reports" / "ladder.png")
         return self

@@ -14,7 +14,7 @@ from fer_core.errors import ConfigError
 from fer_core.models.iresnet import IResNet
 from fer_core.pretraining.layouts import LAYOUTS, translate
 from fer_core.pretraining.layouts.keras import read_h5
-from fer_core.pretraining.layouts.vggface2 import has_caffe_strides
+from fer_core.pretraining.layouts.vggface2 import is_caffes
 from fer_core.pretraining.weights import load_backbone, read_tensors, save_backbone
 
 
@@ -72,11 +72,12 @@ def test_an_iresnet_file_is_refused_by_a_resnet_that_most_of_it_would_fit(tmp_pa
 
 def test_caffes_weights_are_refused_by_a_resnet_with_other_strides():
     caffe = {"conv1_7x7_s2.weight": torch.zeros(64, 3, 7, 7), "conv2_1_1x1_reduce.weight": torch.zeros(64, 64, 1, 1)}
-    for name in ("resnet50", "seresnet50", "resnet18", "test_vit"):
+    for name in ("resnet50", "seresnet50", "resnet18", "test_vit", "legacy_seresnet50"):
         with pytest.raises(ConfigError, match=r"layout VGGFace2.*expected `backbone` to be caffe_resnet50 or"):
             translate(caffe, network(name), "w.pth")
-    for name in ("caffe_resnet50", "caffe_senet50", "legacy_seresnet50"):
-        assert has_caffe_strides(network(name))
+    assert network("legacy_seresnet50").layer2[0].conv1.stride == (2, 2), "Caffe's strides, but not its pictures' range"
+    for name in ("caffe_resnet50", "caffe_senet50"):
+        assert is_caffes(network(name))
         assert len(translate(caffe, network(name), "w.pth")[0]) == 2
 
 

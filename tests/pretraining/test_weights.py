@@ -128,14 +128,43 @@ def test_ninety_percent_is_the_line(tmp_path):
     state = {key: value for key, value in source.backbone.state_dict().items() if "num_batches" not in key}
     allowed = len(state) // 10
     for dropped, fits in ((allowed, True), (allowed + 1, False)):
-        kept = dict(list(state.items())[dropped:])
+        norms = [key for key in state if "bn" in key][:dropped]  # few numbers, and not the first convolution
+        kept = {key: value for key, value in state.items() if key not in norms}
         save_file(kept, tmp_path / "w.safetensors")
         if fits:
             report = load_backbone(encoder(seed=2), tmp_path / "w.safetensors")
             assert len(report.missing) == dropped and report.share == pytest.approx(1 - dropped / len(state))
         else:
-            with pytest.raises(ConfigError, match=next(iter(state))):
+            with pytest.raises(ConfigError, match=norms[0]):
                 load_backbone(encoder(seed=2), tmp_path / "w.safetensors")
+
+
+def test_what_fits_in_number_but_is_another_network_is_refused(tmp_path):
+    """A deeper network's file, one without the first convolution, or without the largest layer, or with NaN."""
+    state = {key: value.clone() for key, value in encoder(seed=1).backbone.state_dict().items()}
+    first = next(key for key, value in state.items() if value.ndim == 4)
+    largest = max(state, key=lambda key: state[key].numel())
+    deeper = state | {f"layer9.{number}.weight": torch.zeros(3) for number in range(1 + len(state) // 9)}
+    for content, message in (
+        (deeper, "that the backbone has no place for, as those of a deeper network: layer9.0.weight"),
+        ({key: value for key, value in state.items() if key != first}, f"first convolution, {first}"),
+        (state | {largest: torch.zeros(1)}, "of the backbone's numbers"),
+        (state | {largest: torch.full_like(state[largest], torch.nan)}, f"in {largest} that are not finite"),
+    ):
+        save_file(content, tmp_path / "w.safetensors")
+        fresh = encoder(seed=2)
+        before = {key: value.clone() for key, value in fresh.backbone.state_dict().items()}
+        with pytest.raises(ConfigError, match=message):
+            load_backbone(fresh, tmp_path / "w.safetensors")
+        assert all(value.equal(before[key]) for key, value in fresh.backbone.state_dict().items()), "nothing is changed"
+    save_file(deeper | {"head.fc.weight": torch.zeros(2)}, tmp_path / "w.safetensors")
+    two = {f"query.{key}": value for key, value in state.items()} | {
+        f"key.{key}.2": value for key, value in state.items()
+    }
+    save_file(two, tmp_path / "w.safetensors")
+    assert load_backbone(encoder(seed=2), tmp_path / "w.safetensors").share == 1, (
+        "another network's, under another prefix"
+    )
 
 
 class Payload:

@@ -135,11 +135,11 @@ def test_without_labelled_faces_there_are_no_probes(tmp_path: Path) -> None:
     assert "knn_uar" not in history[0]
 
 
-def test_a_queue_is_no_longer_than_the_set(tmp_path: Path) -> None:
+def test_a_queue_is_no_longer_than_half_the_set(tmp_path: Path) -> None:
     run("moco", tmp_path, faces(40), queue=1000, epochs=1)
     state = Checkpoint(tmp_path).load()
-    assert state is not None and state["learner"]["queue"].shape == (40, SSL["projection"])
-    assert state["learner"]["oldest"] == 32
+    assert state is not None and state["learner"]["queue"].shape == (20, SSL["projection"])
+    assert state["learner"]["oldest"] < 20
 
 
 @pytest.mark.parametrize("method", NEW)

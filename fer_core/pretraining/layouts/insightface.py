@@ -9,7 +9,7 @@ from fer_core.pretraining.layouts.layout import Layout, as_they_are, has
 
 INSIGHTFACE = Layout(
     "insightface iresnet",
-    recognise=lambda tensors: has(tensors, "layer1.0.prelu.weight", "features.running_mean"),
+    recognise=lambda tensors: has(tensors, "layer1.0.prelu.weight", "layer1.0.bn3.weight"),
     suits=lambda backbone: isinstance(backbone, IResNet),
     backbones="iresnet18, iresnet34, iresnet50 or iresnet100",
     convert=as_they_are,

@@ -14,6 +14,7 @@ from timm.models.resnet import ResNet
 from timm.models.senet import SENet
 from torch import Tensor, nn
 
+from fer_core.models.caffe_resnet import STD
 from fer_core.pretraining.layouts.layout import Layout, Tensors, has
 
 PEOPLE = 8631  # identities of VGGFace2's train set
@@ -24,10 +25,10 @@ _CONV = {"1x1_reduce": "conv1", "3x3": "conv2", "1x1_increase": "conv3"}
 _SQUEEZE = {"1x1_down": "se_module.fc1", "1x1_up": "se_module.fc2"}
 
 
-def has_caffe_strides(backbone: nn.Module) -> bool:
-    """Return whether a residual network halves the map in its units' first convolution, as Caffe's do."""
-    if not isinstance(backbone, (ResNet, SENet)):
-        return False
+def is_caffes(backbone: nn.Module) -> bool:
+    """Return whether a residual network halves the map in its units' first convolution and takes pictures in 0..255."""
+    if not isinstance(backbone, (ResNet, SENet)) or (getattr(backbone, "pretrained_cfg", {}) or {}).get("std") != STD:
+        return False  # timm's legacy_seresnet50 has the strides, but its pictures are 58 times as dark
     first = getattr(next(iter(backbone.get_submodule("layer2").children())), "conv1", None)
     return isinstance(first, nn.Conv2d) and first.kernel_size == (1, 1) and first.stride == (2, 2)
 
@@ -82,14 +83,14 @@ def _is_bgr_port(tensors: Tensors) -> bool:
 VGGFACE2 = Layout(
     "VGGFace2 (Caffe's names)",
     recognise=lambda tensors: has(tensors, "conv1_7x7_s2.weight", "conv2_1_1x1_reduce.weight"),
-    suits=has_caffe_strides,
+    suits=is_caffes,
     backbones=BACKBONES,
     convert=from_caffe,
 )
 VGGFACE2_BGR = Layout(
     "VGGFace2 (torchvision's names, BGR)",
     recognise=_is_bgr_port,
-    suits=has_caffe_strides,
+    suits=is_caffes,
     backbones=BACKBONES,
     convert=from_bgr,
 )
