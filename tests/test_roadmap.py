@@ -317,7 +317,7 @@ def test_the_last_rung_retrains_one_model_where_the_ensemble_was_not_kept() -> N
     final = [f"final-{name}" for name in ("current", "resnet", "vit", "efficientnet")]
     with_ensemble = plans_from("data/select/tta", layout, layout["baseline"], ensemble=True)
     assert list(with_ensemble) == final
-    assert all(plan["recipe"]["ssl"]["method"] == "byol" for plan in with_ensemble.values())
+    assert all(plan["recipe"]["ssl"]["method"] == "simclr" for plan in with_ensemble.values())
     assert [with_ensemble[run]["recipe"]["backbone"] for run in final[1:]] == ["resnet", "vit", "efficientnet"]
     single = plans_from("data/select/tta", layout, layout["baseline"], ensemble=False)
     assert single["final-current"]["applicable"]
@@ -349,8 +349,8 @@ def off(*names: str) -> dict[str, Any]:
         ({"roadmap": off("face_pretraining")}, ["ssl"]),
         ({"roadmap": off("self_supervised")}, ["identity"]),
         ({}, ["ssl", "identity", "ssl_identity"]),
-        ({"ssl": {"method": "byol"}}, ["ssl", "ssl_identity"]),
-        ({"ssl": {"method": "byol"}, "roadmap": off("face_pretraining", "self_supervised")}, ["ssl"]),
+        ({"ssl": {"method": "simclr"}}, ["ssl", "ssl_identity"]),
+        ({"ssl": {"method": "simclr"}, "roadmap": off("face_pretraining", "self_supervised")}, ["ssl"]),
         ({"init": "identity", "roadmap": off("face_pretraining", "self_supervised")}, ["identity"]),
     ],
 )
@@ -404,7 +404,7 @@ def test_a_pretraining_plan_says_how() -> None:
     profile = RAW["profiles"]["demo"]
     assert plan["seed"] == 5
     assert plan["model"]["timm"] == profile["models"]["vit"]["timm"] and plan["model"]["size"] == profile["size"]
-    assert (plan["ssl"]["method"], plan["ssl"]["epochs"]) == ("byol", profile["ssl_epochs"])
+    assert (plan["ssl"]["method"], plan["ssl"]["epochs"]) == ("simclr", profile["ssl_epochs"])
     assert plan["identity"]["epochs"] == profile["identity_epochs"]
     assert set(plan["model"]) == {"backbone", "timm", "model_args", "size", "precision"}
 
@@ -542,7 +542,7 @@ def test_first_weights_from_a_file_are_not_replaced_by_the_last_rung() -> None:
     kept = merged(layout["baseline"], change)
     plan = plans_from("data/select/tta", layout, kept)["final-current"]
     assert not plan["applicable"] and plan["recipe"] is None
-    assert plan["reason"] == "`init: face` and `ssl.method: byol` both give first weights: choose one"
+    assert plan["reason"] == "`init: face` and `ssl.method: simclr` both give first weights: choose one"
 
 
 def test_clips_without_temporal_models_are_told_as_such():

@@ -62,16 +62,14 @@ def test_look_gives_the_maps_of_those_faces(attention: str) -> None:
 
 
 def test_union_of_regions_of_known_and_unknown_aus() -> None:
-    """AU1 lives in the brows, AU25 in the mouth."""
+    """AU1 lives in the brows, AU25 in the mouth; of eyes, nose, cheeks and chin nothing is known here."""
     data = faces([0] * 5, [[1, 0], [0, 0], [1, 1], [NAN, NAN], [NAN, 1]])
     brows, nothing, both, unknown, half = union_of_regions(data, torch.arange(5))
-    assert set(brows.unique().tolist()) == {0, 1} and nothing.eq(0).all()
-    assert brows[:16].sum() == brows.sum() > 0, "the upper half of the face"
-    assert both.sum() > brows.sum() and (both >= brows).all()
+    upper, lower = brows == 1, (both == 1) & (brows != 1)
+    assert upper[:16].sum() == upper.sum() > 0, "the upper half of the face"
+    assert lower.any() and not (nothing == 1).any() and (nothing == 0).any() and nothing.isnan().any()
     assert unknown.isnan().all()
-    mouth = both - brows
-    assert half[mouth == 1].eq(1).all() and half[(brows == 1) & (mouth == 0)].isnan().all(), "nothing is known of brows"
-    assert not half.nan_to_num(0).sub(mouth).any()
+    assert half[lower].eq(1).all() and half[upper & ~(half == 1)].isnan().all(), "nothing is known of the brows"
     assert union_of_regions(replace(data, weak_aus=True), torch.arange(5)).isnan().all()
 
 
