@@ -66,3 +66,13 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nearest face of each synthetic one of 'fear'; got 1 of 2"):
         draw_synthetic(path, {"fear": (faces(1, 1), faces(2, 1), faces(1, 1))}, "x")
     assert not path.exists()
+
+
+def test_a_long_note_is_broken_into_lines_that_fit(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.png"
+    rows = {"sadly_angry": (faces(5, 200, 0, 0), faces(2, 0, 200, 0), faces(2, 0, 0, 200))}
+    draw_synthetic(path, rows, "a title", "generated faces, not people " * 20)
+    pixels = matplotlib.image.imread(path)[..., :3]
+    below = pixels[len(pixels) // 2 :]
+    assert (below[:, :3] == 1).all() and (below[:, -3:] == 1).all(), "nothing is cut at the edges"
+    assert (below < 1).any()

@@ -12,6 +12,8 @@ from fer_core.choices import NAMES
 from fer_core.training.loop import train
 from fer_core.training.predict import predict
 
+MOVED = [(key, name) for key in ("augment", "mix") for name in NAMES[key] if name != "none"]
+
 
 def others(key: str) -> dict[str, dict[str, Any]]:
     """Every choice of `key` but the plain recipe's own, which "plain" tries once for all keys."""
@@ -39,6 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "uncertainty": {"au_weight": "uncertainty"},
     "au_head=mlp": {"au_weight": 0.5, "au_head": "mlp"},
     "au_intensity": {"au_weight": 0.5, "au_intensity": 1.0},
+    **others("attention"),
     **others("optimizer"),
     **others("schedule"),
     "sam": {"sam": 0.05},
@@ -85,3 +88,13 @@ def test_every_technique_learns_32_faces_by_heart(name: str, tmp_path: Path) -> 
     found = predict(trained.model, data["train"])[0].argmax(1)
     assert (found == data["train"].labels).float().mean() >= LEAST.get(name, 1)
     assert max(row["validation_macro_f1"] for row in trained.history) > 0.9
+
+
+@pytest.mark.parametrize(("key", "name"), MOVED)
+def test_every_augmentation_and_mix_trains(key: str, name: str, tmp_path: Path) -> None:
+    """They are there to keep a network from learning its faces by heart, so its loss has to fall, no more."""
+    data = sets(annotated=0.5, noise=30.0) | {"train": uneven(noise=30.0)}
+    change: dict[str, Any] = {key: name, "mix_alpha": 0.4 if key == "mix" else 0.0, "au_weight": 0.5}
+    trained = train(recipe(epochs=12, lr=0.01, **change), data, LABELS, None, tmp_path, "test")
+    assert all(np.isfinite(value) for row in trained.history for value in row.values())
+    assert trained.history[-1]["train_loss"] < trained.history[0]["train_loss"]

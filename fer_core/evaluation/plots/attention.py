@@ -64,6 +64,10 @@ def draw_attention(
                     _over(axes, weights[index], face.shape, scale)
                 elif layer is not None:
                     _over(axes, np.ma.masked_invalid(layer[index]), face.shape, Normalize(0, 1))
+        said = "Each face, and the weights of its places."
+        if taught is not None:
+            said = "Each face, the weights of its places, and where its annotated AUs act: what such places are taught."
+        figure.supxlabel(said, fontsize=9, color=GREY)
         bar = figure.colorbar(ScalarMappable(scale, _COLOURS), ax=grid, shrink=0.6, label="weight of a place")
         bar.outline.set_edgecolor(GREY)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ def draw_synthetic(
             axes.set_yticks([(row + 0.5) * (shape[0] + 1) - 1 for row in range(len(names))], names, fontsize=9)
             axes.tick_params(length=0)
         if note:
-            figure.supxlabel(note, fontsize=9, color=GREY)
+            figure.supxlabel(fill(note, int(13 * width)), fontsize=9, color=GREY)
 
 
 def _sheet(rows: list[Pixels], columns: int) -> Pixels:
