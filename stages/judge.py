@@ -73,7 +73,7 @@ def _judge(
         real = train.pixels[train.labels == label]
         near = train.pixels[quality.features.nearest[own]]
         rows[card["classes"][label]] = (real.numpy(), made.pixels[own].numpy(), near.numpy())
-    note = " ".join([*card["notes"], "Nearest by the baseline's features."])
+    note = " ".join(f"{said[0].upper()}{said[1:]}." for said in [*card["notes"], "nearest by the baseline's features"])
     page = "No class had too few faces.\n"  # alignment may leave other counts than were planned for
     if rows:
         draw_synthetic(folder / "faces.png", rows, "Synthetic faces of the GAN", note)
