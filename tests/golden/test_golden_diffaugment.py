@@ -188,7 +188,7 @@ def test_names_order_and_nothing():
     assert diff_augment(x, [], generator()) is x
     both, random = diff_augment(x, ["translation", "cutout"], generator(1)), generator(1)
     assert both.equal(OPERATIONS["cutout"](OPERATIONS["translation"](x, random), random))
-    with pytest.raises(ConfigError, match=r"synthesis\.diffaugment.*Did you mean 'cutout'"):
+    with pytest.raises(ConfigError, match=r"gan\.diffaugment.*Did you mean 'cutout'"):
         diff_augment(x, ["cutot"], generator())
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.ticker import MaxNLocator
@@ -27,7 +28,7 @@ def draw_curves(
             title += "; grey: pictures that a curriculum shows"
         if any("knn_uar" in epoch for history in histories.values() for epoch in history):
             title += "; up to epoch 0: UAR of probes on self-supervised features (dots kNN, crosses linear)"
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(fill(title, 105), fontsize=12)
         grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, (name, history) in zip(grid, histories.items(), strict=False):
             epochs = [epoch["epoch"] for epoch in history]
