@@ -126,7 +126,7 @@ def _entry(
         *alarms.two_corrections(recipe),
         *alarms.collapsed_pretraining(before.get("ssl", []), len(names)),
         *(alarm for kind in ("identity", "ssl_identity") for alarm in alarms.blind_identity(before.get(kind, []))),
-        *(alarms.copied_faces(quality) if recipe.get("synthesis") == "gan" else []),
+        *([*alarms.copied_faces(quality), *alarms.unlike_faces(quality)] if recipe.get("synthesis") == "gan" else []),
     ]
     return entry
 

@@ -15,6 +15,7 @@ from fer_core.evaluation.metrics import Scores
 GAP_POINTS = 25.0  # train minus validation accuracy above which a run is said to overfit
 LEAST_DEVIATION = 0.01  # of self-supervised features; spread evenly they have about 1
 COPIES = 0.05  # share of synthetic faces that look copied above which they are said to be; new ones have about 0.01
+FAR = 10.0  # times the Fréchet distance of two halves of real faces above which synthetic ones are said to be unlike
 _NAMES_SHOWN = 3
 _CORRECTING_LOSSES = ("cb", "cb_focal", "ldam", "balanced_softmax", "logit_adjusted")
 _CORRECTING_SAMPLERS = ("weighted", "balanced", "square_root")
@@ -133,6 +134,14 @@ def copied_faces(quality: Mapping[str, Any]) -> list[str]:
     shares = {kind: quality.get(f"copies_{kind}") for kind in ("pixels", "features")}
     found = [f"{100 * share:.0f} % by {kind}" for kind, share in shares.items() if share is not None and share > COPIES]
     return [f"synthetic faces look copied: {', '.join(found)}"] if found else []
+
+
+def unlike_faces(quality: Mapping[str, Any]) -> list[str]:
+    """Tell synthetic faces that are far from real ones as a whole, by metrics/synthesis.json."""
+    distance, floor = quality.get("frechet"), quality.get("frechet_floor")
+    if distance is None or floor is None or not distance > FAR * floor:
+        return []
+    return [f"synthetic faces are unlike real ones: Fréchet distance {distance:.1f} against {floor:.1f}"]
 
 
 def _is_nan(epoch: Mapping[str, Any], key: str) -> bool:

@@ -124,3 +124,12 @@ def test_blind_identity():
     assert alarms.blind_identity([{"verification_accuracy": 0.4}, {"verification_accuracy": 0.51}]) == []
     told = ["identity pretraining learned nothing: verification accuracy 50 %"]
     assert alarms.blind_identity([{"verification_accuracy": 0.9}, {"verification_accuracy": 0.5}]) == told
+
+
+def test_unlike_faces():
+    assert (
+        alarms.unlike_faces({"state": "not_needed"}) == alarms.unlike_faces({"frechet": None, "frechet_floor": 1}) == []
+    )
+    assert alarms.unlike_faces({"frechet": 10.0, "frechet_floor": 1.0}) == []
+    told = ["synthetic faces are unlike real ones: Fréchet distance 30.7 against 1.5"]
+    assert alarms.unlike_faces({"frechet": 30.74, "frechet_floor": 1.45}) == told
