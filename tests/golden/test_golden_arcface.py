@@ -142,6 +142,13 @@ def test_undefined_without_pairs_of_both_kinds():
     assert math.isnan(verify(torch.empty(0, 3), torch.empty(0, dtype=torch.int64)))
 
 
+def test_broken_embeddings_have_no_accuracy_rather_than_that_of_chance():
+    embeddings, ids = torch.randn(20, 4), torch.arange(10).repeat(2)
+    assert math.isfinite(verification_accuracy(embeddings, ids, torch.Generator()))
+    embeddings[3, 0] = torch.nan
+    assert math.isnan(verification_accuracy(embeddings, ids, torch.Generator()))
+
+
 def test_best_threshold_equals_a_naive_search():
     generator = np.random.default_rng(0)
     for _ in range(100):

@@ -116,3 +116,12 @@ def test_refusals():
         run(*one_hot_case(), name="mixupp")
     with pytest.raises(ConfigError, match="mix_alpha"):
         run(*one_hot_case(), alpha=-1.0)
+
+
+def test_a_partner_without_a_share_hides_nothing(monkeypatch):
+    """At λ = 1 a sample is itself, whatever is unknown of its partner."""
+    monkeypatch.setattr("fer_core.augment.mixing.partners", lambda *_: torch.tensor([1, 0]))
+    draws = type("Draws", (), {"beta": lambda *_: np.array([1.0, 0.5])})()
+    monkeypatch.setattr("fer_core.augment.mixing.numpy_draws", lambda *_: draws)
+    _, _, aus = run(torch.rand(2, 1, 2, 2), torch.eye(2), torch.tensor([[1.0], [math.nan]]))
+    assert aus[0].item() == 1 and aus[1].isnan()

@@ -191,3 +191,6 @@ def test_episodes_and_the_meta_set_are_of_real_faces() -> None:
         assert int(torch.cat([task.support, task.query]).max()) < len(real)
     meta = learner(data, meta="meta_weight", meta_per_class=8)
     assert int(meta.meta_index.max()) < len(real)
+    strange = replace(data, pixels=torch.cat([real.pixels, 255 - data.pixels[len(real) :]]))
+    heads = [learner(found, head="prototype").model.head for found in (strange, real)]
+    assert_same(list(heads[0].state_dict().values()), list(heads[1].state_dict().values()))

@@ -10,6 +10,7 @@ from training_sets import LABELS, recipe, uneven
 from fer_core.augment import face_cutmix
 from fer_core.augment.mixing import MIXES
 from fer_core.augment.regions import TEMPLATE
+from fer_core.training import learner
 from fer_core.training.faces import FaceSet
 from fer_core.training.learner import Learner, Sample
 from fer_core.training.loop import new_model
@@ -100,3 +101,19 @@ def test_a_step_with_each_is_finite(augment: str, mix: str) -> None:
     loss, _, parts = made.step(0, batch, draw, draw)
     assert bool(loss.isfinite()) and all(bool(part.isfinite()) for part in parts.values())
     assert all(bool(item.isfinite().all()) for item in made.model.parameters())
+
+
+def test_face_cutmix_knows_where_a_face_without_landmarks_was_moved_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The template's points are put in before the augmentation, and move along with the picture."""
+    data = replace(faces(), landmarks=torch.full((len(uneven()), 5, 2), torch.nan))
+    seen = []
+
+    def watched(name: str, *arguments: Any, **settings: Any) -> Any:
+        seen.append(settings["landmarks"])
+        return mix(name, *arguments, **settings)
+
+    mix = learner.mix
+    monkeypatch.setattr(learner, "mix", watched)
+    sample(data, mix="face_cutmix", augment="generic")
+    still = torch.tensor(TEMPLATE) * 32 - 0.5
+    assert seen[0].isfinite().all() and not torch.allclose(seen[0], still.expand_as(seen[0]), atol=0.1)
