@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from typer.testing import CliRunner
 
 from fer_core.files import read_json, write_json
 from stages import track, ui
+from stages.tracking.inputs import Places, read_inputs
 from stages.tracking.patience import OutOfPatience, Patience
+from stages.tracking.shortcut import seal
 from stages.tracking.store import Store, prepare_environment
 
 GAINS, RUNS = "gains · standin · demo", "runs · standin"
@@ -274,6 +277,10 @@ def test_where_all_is_there_mlflow_is_not_even_imported(ready: Path) -> None:
     line, address, imported = shell.stdout.splitlines()
     assert (line, imported) == ("MLflow: everything is there already", "False")
     assert "viewStateShareKey=gains" in address
+    quality = {"state": "done", "frechet": 3.0}
+    write_json(Path("metrics/synthesis.json"), quality)
+    inputs = read_inputs(Places(*map(Path, ("data", "plans", "metrics", "reports"))))
+    assert seal(inputs) != seal(replace(inputs, synthesis={**quality, "frechet": 4.0})), "what is shown is sealed"
 
 
 @pytest.mark.slow

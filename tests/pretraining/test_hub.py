@@ -95,6 +95,18 @@ def test_without_a_network_the_real_download_fails_plainly(tmp_path, monkeypatch
         hub.fetch("hf_hub:org/no-such-face")
 
 
+def test_a_download_that_breaks_off_is_told_whatever_the_client_raises(monkeypatch):
+    class ReadTimeout(Exception):  # the client's own errors are no OSErrors
+        pass
+
+    def broken(*_, **__):
+        raise ReadTimeout
+
+    monkeypatch.setattr(hub, "hf_hub_download", broken)
+    with pytest.raises(ConfigError, match=r"hf_hub:org/face.*\(ReadTimeout\)"):
+        hub.fetch("hf_hub:org/face")
+
+
 def test_the_train_stage_starts_from_the_downloaded_file(tmp_path, monkeypatch):
     from stages.train import _initial_weights
 

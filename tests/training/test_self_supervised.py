@@ -183,3 +183,11 @@ def test_a_choice_of_faces_keeps_their_rows_together() -> None:
     assert some.pixels.shape == (2, SIZE, SIZE, 1) and some.pixels[1].equal(data.pixels[2])
     for name in ("labels", "subjects", "landmarks", "votes", "aus", "intensities"):
         torch.testing.assert_close(getattr(some, name), getattr(data, name)[[7, 2]], equal_nan=True)
+
+
+def test_a_loss_that_is_no_longer_finite_ends_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = SELF_SUPERVISED["simclr"]
+    monkeypatch.setattr(method, "loss", lambda self, *_: next(self.parameters()).sum() * torch.nan)
+    with pytest.raises(ConfigError, match="simclr: the loss is no longer finite in epoch 1; expected a smaller `lr`"):
+        run("simclr", tmp_path, faces(32), epochs=1)
+    assert Checkpoint(tmp_path).load() is None, "and is not kept"
