@@ -66,6 +66,15 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "sgd": {"optimizer": "sgd", "lr": 0.1},
         "one_cycle": {"schedule": "one_cycle"},
     },
+    "backbones": {  # resnet is the baseline, vit the control in group ssl
+        "efficientnet": {"backbone": "efficientnet"},
+        "convnext": {"backbone": "convnext"},
+        "swin": {"backbone": "swin"},
+    },
+    "vit": {
+        "vit, layer_decay 0.75": {"backbone": "vit", "layer_decay": 0.75},
+        "vit, drop_path 0.1": {"backbone": "vit", "drop_path": 0.1},
+    },
     "attention": {
         "se": {"attention": "se"},
         "cbam": {"attention": "cbam"},

@@ -23,6 +23,8 @@ NAMES = {
     "optimizer": ("adamw", "adam", "sgd", "lamb", "lion"),
     "schedule": ("cosine", "linear", "step", "constant", "one_cycle"),
     "precision": ("auto", "fp32", "bf16"),
+    "temporal": ("none", "mean", "lstm", "tcn", "conv3d", "transformer"),
+    "temporal_start": ("still", "scratch"),
 }
 # Self-supervised methods and the keys of `ssl` that each uses beside method, epochs, lr and batch_size
 SSL_KEYS: dict[str, tuple[str, ...]] = {
@@ -112,7 +114,14 @@ class Technique:
     ema: float
     clip_grad: float
     layer_decay: float
+    drop_path: float
     precision: str
+    temporal: str
+    temporal_start: str
+    temporal_hidden: int
+    temporal_layers: int
+    temporal_dropout: float
+    temporal_encoder_lr: float
     ssl: SslConfig
 
     @property
@@ -179,6 +188,11 @@ _RANGES: dict[str, tuple[float, float]] = {
     "ema": (0, 0.99999),
     "clip_grad": (0, _INFINITY),
     "layer_decay": (0.01, 1),
+    "drop_path": (0, 0.9),
+    "temporal_hidden": (8, _INFINITY),
+    "temporal_layers": (1, 100),
+    "temporal_dropout": (0, 0.95),
+    "temporal_encoder_lr": (0, 1),
 }
 _SSL_RANGES: dict[str, tuple[float, float]] = {
     "ssl.momentum": (0, 1),
@@ -209,6 +223,8 @@ def check_choices(choices: Choices) -> None:
             raise ConfigError(f"Expected `{key}` to be {expected}; got {value}.")
     if choices.ssl.decoder_dim % 32:  # heads of 32, fer_core.pretraining.mae
         raise ConfigError(f"Expected `ssl.decoder_dim` to be a multiple of 32; got {choices.ssl.decoder_dim}.")
+    if choices.temporal_hidden % 8:  # the transformer's heads, and conv3d's first width
+        raise ConfigError(f"Expected `temporal_hidden` to be a multiple of 8; got {choices.temporal_hidden}.")
     weight = choices.au_weight
     if not (weight == UNCERTAINTY or (isinstance(weight, float) and 0 <= weight < _INFINITY)):
         raise ConfigError(f"Expected `au_weight` to be a number from 0 on, or {UNCERTAINTY}; got {weight}.")

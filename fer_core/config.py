@@ -11,6 +11,16 @@ from fer_core.synthesis.config import GanConfig
 
 T = TypeVar("T")
 
+# Names only, so that checking params.yaml imports neither torch nor scikit-learn; tests compare them with the
+# registries `ensemble.METHODS`, `tta.VIEWS` and `views.WEIGHTINGS`.
+STACK_METHODS = ("auto", "mean", "voting", "weighted", "greedy", "logistic")
+TTA_WEIGHTS = ("mean", "learned")
+TTA_VIEWS = (
+    *("identity", "flip", "rotate_left", "brighter", "larger", "crop_top_left", "rotate_right", "crop_bottom_right"),
+    *("darker", "smaller", "crop_top_right", "crop_bottom_left", "crop_centre", "flip_rotate_left"),
+    "flip_rotate_right",
+)
+
 
 @dataclass(frozen=True)
 class IdentityConfig:
@@ -26,18 +36,19 @@ class IdentityConfig:
 
 @dataclass(frozen=True)
 class StackConfig:
-    """The ensemble: what each member changes in the recipe, and how votes may be combined."""
+    """The ensemble: what each member changes in the recipe, and how they vote."""
 
     members: dict[str, dict[str, Any]]
-    methods: list[str]
+    method: str
     folds: int
 
 
 @dataclass(frozen=True)
 class TtaConfig:
-    """Test-time augmentation: number of views, the picture itself included."""
+    """Test-time augmentation: how many views, the picture itself included, or which, and how they weigh."""
 
-    views: int
+    views: int | list[str]
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,7 @@ class ProfileConfig:
     models: dict[str, ModelConfig]
     train: TrainDefaults
     ssl_epochs: int
+    clip_epochs: int
     identity_epochs: int
     gan_steps: int
     techniques: list[str] | None = None
@@ -126,6 +138,7 @@ class Params:
     roadmap: dict[str, TechniqueConfig]
     profiles: dict[str, ProfileConfig]
     runs: dict[str, RunConfig]
+    clip_runs: list[str]
     ladder: dict[str, RungConfig]
     backbones: list[str]
 
@@ -222,11 +235,39 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _type_name(hint: type) -> str:
-    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, hint.__name__)
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", list[str]: "a list of names"}
+    return names.get(hint, hint.__name__)
+
+
+def check_stack(stack: StackConfig) -> None:
+    """Check the way of voting and the number of folds; raises ConfigError."""
+    if stack.method not in STACK_METHODS:
+        raise unknown_name("stack.method", stack.method, STACK_METHODS)
+    if not 2 <= stack.folds <= 20:
+        raise ConfigError(f"Expected `stack.folds` to be between 2 and 20; got {stack.folds}.")
+
+
+def check_tta(tta: TtaConfig) -> None:
+    """Check the views and the way they weigh; raises ConfigError."""
+    if tta.weights not in TTA_WEIGHTS:
+        raise unknown_name("tta.weights", tta.weights, TTA_WEIGHTS)
+    names = TTA_VIEWS[: tta.views] if isinstance(tta.views, int) else tta.views
+    for name in names:
+        if name not in TTA_VIEWS:
+            raise unknown_name("tta.views", name, TTA_VIEWS)
+    count = tta.views if isinstance(tta.views, int) else len(tta.views)
+    if not 5 <= count <= 10:
+        raise ConfigError(f"Expected `tta.views` to be between 5 and 10 views; got {tta.views}.")
+    if names[0] != "identity":
+        raise ConfigError(f"Expected `tta.views` to begin with identity; got {tta.views}.")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"Expected `tta.views` to name each view once; got {tta.views}.")
 
 
 def _check_ranges(params: Params) -> None:
     check_choices(params.choices)
+    check_stack(params.stack)
+    check_tta(params.tta)
     if params.identity.loss not in IDENTITY_MARGINS:
         raise unknown_name("identity.loss", params.identity.loss, IDENTITY_MARGINS)
     choices, profile = params.choices, params.active_profile
@@ -242,6 +283,7 @@ def _check_ranges(params: Params) -> None:
         "identity.scale": params.identity.scale,
         "identity.epochs": params.identity.epochs,
         f"profiles.{params.profile}.size": profile.size,
+        f"profiles.{params.profile}.clip_epochs": profile.clip_epochs,
         f"profiles.{params.profile}.gan_steps": profile.gan_steps,
         f"profiles.{params.profile}.train.epochs": profile.train.epochs,
         f"profiles.{params.profile}.train.batch_size": profile.train.batch_size,
@@ -251,8 +293,6 @@ def _check_ranges(params: Params) -> None:
             raise ConfigError(f"Expected `{key}` to be above 0; got {value}.")
     unit = {
         "ssl.momentum": (choices.ssl.momentum, 0, 1),
-        "tta.views": (params.tta.views, 5, 10),
-        "stack.folds": (params.stack.folds, 2, 20),
         "identity.margin": (params.identity.margin, 0, 2),
     }
     for key, (number, low, high) in unit.items():

@@ -1,6 +1,8 @@
 """The one table that flows through the pipeline, its columns, who owns them, and what makes it valid.
 
-A manifest is a pandas table with one row per picture, key `sample_id`, stored as Parquet. It grows by columns:
+A manifest is a pandas table with one row per picture, key `sample_id`, stored as Parquet. A picture is a still, or a
+frame of a short clip: then `clip_id` says of which and `frame` where in it. Whoever picks rows by split wants one kind
+only, and asks for `stills` or `clip_frames`. The table grows by columns:
 ingest writes what was published, align where the crop stands, join_aus one column per Action Unit. Where a set has
 attributes of its faces (skin, age, glasses ...), ingest adds one column `attr_<name>` for each; where it says how
 strong its AUs are, join_aus adds `AU12_intensity` beside `AU12`. Synthetic faces stand in a manifest of their own, with
@@ -29,6 +31,8 @@ INTENSITY_COLUMN = re.compile(rf"AU\d+{INTENSITY}")
 STRONGEST = 5  # FACS' E; A is 1, absent 0
 ATTRIBUTE = "attr_"  # begins the column of an attribute
 ATTRIBUTE_COLUMN = re.compile(rf"{ATTRIBUTE}[a-z0-9_]+")
+CLIP_COLUMNS = ("clip_id", "frame")
+LAST_FRAME = 32767  # the largest int16
 
 # Column -> Arrow type, by the stage that owns (writes) the column; align may also add a drop_reason.
 OWNED: dict[str, dict[str, pa.DataType]] = {
@@ -42,6 +46,8 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
         "votes": pa.list_(pa.float32()),  # sums to 1
         "landmarks": pa.list_(pa.float32()),  # x0, y0 .. x4, y4 in pixels of the picture
         "drop_reason": pa.string(),
+        "clip_id": pa.string(),  # null in a still picture
+        "frame": pa.int16(),  # of the clip, from 0, gaps allowed; null in a still picture
     },
     "align": {
         "crop_index": pa.int32(),  # row of faces.npy
@@ -55,7 +61,8 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
     "synthesise": {"synthetic": pa.bool_()},
 }
 _NEVER_NULL = ("sample_id", "source", "picture", "split")
-_UNSEEN = ("subject", "votes", "landmarks", "aligned_landmarks", "detection_score")  # of a face that nobody looked at
+# of a face that nobody looked at
+_UNSEEN = ("subject", "votes", "landmarks", "aligned_landmarks", "detection_score", *CLIP_COLUMNS)
 
 
 def au_names(table: pd.DataFrame) -> list[str]:
@@ -88,16 +95,37 @@ def attribute_names(table: pd.DataFrame) -> list[str]:
     return [str(column) for column in table.columns if ATTRIBUTE_COLUMN.fullmatch(str(column))]
 
 
-def labelled(table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return the usable rows of a split: not dropped and, for train and validation, with an emotion.
-
-    Test rows have no emotion in a manifest, so all test rows that were not dropped come back.
+def stills(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of still pictures: those that belong to no clip.
 
     Raises:
-        DataError: `split` is not train, validation or test.
+        DataError: the table has no column `clip_id`, so that a frame of a clip could pass for a still.
+    """
+    return table[_in_no_clip(table)]
+
+
+def clip_frames(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the frames of clips, in the table's order; raises DataError as `stills`."""
+    return table[~_in_no_clip(table)]
+
+
+def without_clips(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of still pictures alone with the columns that say so: `clip_id` and `frame`, null."""
+    columns = empty_columns("ingest", len(table))
+    return table.assign(**{name: columns[name].set_axis(table.index) for name in CLIP_COLUMNS})
+
+
+def labelled(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the usable stills of a split: not dropped and, for train and validation, with an emotion.
+
+    Test rows have no emotion in a manifest, so all test stills that were not dropped come back; frames never do.
+
+    Raises:
+        DataError: `split` is not train, validation or test, or the table has no column `clip_id`.
     """
     if split not in SPLITS[:3]:
         raise DataError(f"Expected `split` to be one of {', '.join(SPLITS[:3])}; got {split!r}.")
+    table = stills(table)
     keep = (table["split"] == split) & table["drop_reason"].isna()
     if split != "test":
         keep &= table["emotion"].notna()
@@ -166,6 +194,7 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
     lost = emotion.isna() & ~hidden & table["drop_reason"].isna()
     _refuse(table, "emotion", lost, "must not be null in a row of train or validation that is not dropped")
 
+    _check_clips(table)
     _check_lists(table, "votes", None)
     _check_lists(table, "landmarks", 10)
     if stage != "ingest":
@@ -227,6 +256,12 @@ def stack_lists(column: pd.Series, width: int) -> np.ndarray:
     return out
 
 
+def _in_no_clip(table: pd.DataFrame) -> pd.Series:
+    if "clip_id" not in table:
+        raise DataError("Expected a manifest with the column `clip_id`, which ingest writes; it is not there.")
+    return table["clip_id"].isna()
+
+
 def _has_aus(stage: str) -> bool:
     return stage in ("join_aus", "synthesise")
 
@@ -269,6 +304,26 @@ def _check_lists(table: pd.DataFrame, column: str, width: int | None) -> None:
     if column == "votes":
         shares = np.all(stacked >= 0, axis=1) & (np.abs(stacked.sum(1) - 1) <= 1e-3)
         refuse(~shares, "must not be negative and must sum to 1")
+
+
+def _check_clips(table: pd.DataFrame) -> None:
+    """Check that frames are told apart and that a clip is of one split, one subject and one class."""
+    clip, number = table["clip_id"], pd.to_numeric(table["frame"], errors="coerce").astype("Float64")
+    inside, counted = clip.notna(), table["frame"].notna()
+    text = clip.map(lambda value: isinstance(value, str) and value != "").astype(bool)
+    _refuse(table, "clip_id", inside & ~text, "must be text that is not empty, or null")
+    _refuse(table, "clip_id", ~inside & counted, "must not be null in a row that has a `frame`")
+    _refuse(table, "frame", inside & ~counted, "must not be null in a row that has a `clip_id`")
+    whole = (number.between(0, LAST_FRAME) & (number % 1 == 0)).fillna(False)
+    _refuse(table, "frame", counted & ~whole, f"must be a whole number from 0 to {LAST_FRAME}, or null")
+    _refuse(table, "frame", inside & table.duplicated([*CLIP_COLUMNS]), "must not stand twice in a clip")
+    _refuse(table, "split", inside & (table["split"] == "pool"), "must not be pool in a frame of a clip")
+    first = table[inside].drop_duplicates("clip_id").set_index("clip_id")
+    for name in ("split", "subject", "emotion"):  # of test frames the emotion is null, so equal
+        value = table.loc[inside, name].astype(object)
+        expected = clip[inside].map(first[name].astype(object))
+        other = (value != expected).fillna(True).astype(bool) & ~(value.isna() & expected.isna())
+        _refuse(table, name, other.reindex(table.index, fill_value=False), "must be the same in all frames of a clip")
 
 
 def _check_crops(table: pd.DataFrame) -> None:

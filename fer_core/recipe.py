@@ -41,12 +41,29 @@ _USED: dict[str, Callable[[Technique], bool]] = {
     "episode_shots": lambda c: c.has_episodes,
     "episode_queries": lambda c: c.has_episodes,
     "mix_alpha": lambda c: c.mix in ("mixup", "cutmix"),
+    "temporal_hidden": lambda c: c.temporal not in ("none", "mean"),
+    "temporal_layers": lambda c: c.temporal in ("lstm", "tcn", "transformer"),
+    "temporal_dropout": lambda c: c.temporal not in ("none", "mean"),
+    "temporal_start": lambda c: c.temporal not in ("none", "conv3d"),
+    "temporal_encoder_lr": lambda c: c.temporal not in ("none", "conv3d"),
+}
+# Of stills alone: what a model of clips does not do, whatever the baseline's stills are trained with.
+_NOT_OF_CLIPS: dict[str, Any] = {
+    "au_weight": 0.0,
+    "target": "hard",
+    "few_shot_below": 0,
+    "meta": "none",
+    "mix": "none",
+    "synthesis": "none",
+    "attention_weight": 0.0,
 }
 _IDLE: dict[str, Any] = {
     "au_loss": "bce",
     "au_head": "linear",
     "meta_scope": "head",
+    "temporal_start": "still",
     **dict.fromkeys(("meta_per_class", "maml_steps", "episode_ways", "episode_shots", "episode_queries"), 0),
+    **dict.fromkeys(("temporal_hidden", "temporal_layers"), 0),
 }
 
 
@@ -96,8 +113,8 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Recipe:
-    """Complete the choices with the profile's sizes.
+def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int, *, clips: bool = False) -> Recipe:
+    """Complete the choices with the profile's sizes, for a model of stills or, with `clips`, of clips.
 
     Keys that do nothing in this recipe (`cb_beta` without `loss: cb`) are set to 0, so that changing them
     changes no run.
@@ -108,11 +125,14 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
     typed = build(Choices, choices, "")
     check_choices(typed)
     _refuse_contradictions(typed)
+    typed = _of_clips(typed) if clips else replace(typed, temporal="none")
     model = profile.models.get(typed.backbone, ModelConfig(timm=typed.backbone))
     sizes = {}
     for key in _FROM_PROFILE:
         candidates = (getattr(typed, key), getattr(model, key), getattr(profile.train, key))
         sizes[key] = next(value for value in candidates if value is not None)
+    if clips and typed.epochs is None:  # clips begin where the stills' baseline ended
+        sizes["epochs"] = profile.clip_epochs
     _check_sizes(sizes)
     if typed.schedule == "one_cycle":  # its own warm-up
         sizes["warmup_epochs"] = 0
@@ -129,6 +149,14 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int) -> Re
     for key in (key for key, used in _USED.items() if not used(typed)):
         given[key] = _IDLE.get(key, 0.0)
     return Recipe(**given, **sizes, ssl=ssl, timm=model.timm, model_args=model.args, size=profile.size, seed=seed)
+
+
+def _of_clips(typed: Choices) -> Choices:
+    """Leave out what only stills are trained with; clips begin with the baseline's own weights, made from stills."""
+    if typed.head != "linear":
+        typed = replace(typed, head="linear")
+    ssl = replace(typed.ssl, method="none")
+    return replace(typed, **_NOT_OF_CLIPS, init="scratch", weights=None, ssl=ssl)
 
 
 def _used_ssl(ssl: SslConfig, epochs: int) -> SslConfig:
@@ -190,10 +218,11 @@ def _check_sizes(sizes: Mapping[str, float]) -> None:
 
 
 def _refuse_contradictions(typed: Choices) -> None:
-    if (typed.init == "face") != (typed.weights is not None):
+    allowed = typed.init in ("imagenet", "face") if typed.weights is not None else typed.init != "face"
+    if not allowed:  # imagenet does without: timm has weights of its own
         raise Contradiction(
-            f"Expected `weights` to name a file exactly when `init` is face; got init {typed.init!r} "
-            f"and weights {typed.weights!r}."
+            f"Expected `weights` to name a file exactly when `init` is face, or, in the place of timm's own weights, "
+            f"imagenet; got init {typed.init!r} and weights {typed.weights!r}."
         )
     if typed.ssl.method != "none" and typed.init in ("imagenet", "face"):
         raise Contradiction(

@@ -34,8 +34,9 @@ PHASES: dict[str, dict[str, Any]] = {
     BEYOND: {"title": "Beyond the roadmap", "from": None, "to": None, "claimed": None},
     "3": {"title": "Phase 3: final optimizations", "from": 75, "to": 80, "claimed": [5, None]},
 }
-KINDS = ("recipe", "ensemble", "tta", "temporal")
-_ALONE = {"ensemble": "stack/alone", "tta": "tta/baseline"}
+KINDS = ("recipe", "ensemble", "library", "tta", "temporal")
+_ALONE = {"ensemble": "stack/alone", "library": "stack/library", "tta": "tta/baseline"}
+CLIPS, CLIP_BASELINE, TEMPORAL = "clips", "baseline", "temporal_"  # folder, run and the beginning of a row's name
 
 
 def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +85,7 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
         "card": {key: card[key] for key in _KNOWN},
         "seed": params.seed,
         "runs": {run: item.source for run, item in params.runs.items()},
+        "clip_runs": params.clip_runs,
     }
 
 
@@ -103,6 +105,14 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
             raise ConfigError(
                 f"`roadmap.{name}` has no run: add `alone-{name}: {{source: plans}}` to `runs` in params.yaml."
             )
+    reference = "train/baseline"
+    if config.kind == "temporal":
+        run = name.removeprefix(TEMPORAL)
+        if run == name or run not in params.clip_runs:
+            raise ConfigError(
+                f"`roadmap.{name}` has no run: call it {TEMPORAL}<run> and add <run> to `clip_runs` in params.yaml."
+            )
+        alone, reference = f"{CLIPS}/{run}", f"{CLIPS}/{CLIP_BASELINE}"
     reason = _why_not(name, config, params, card)
     return {
         "phase": config.phase,
@@ -114,7 +124,7 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
         "applicable": reason is None,
         "reason": reason,
         "alone": alone,
-        "reference_alone": "train/baseline",
+        "reference_alone": reference,
         "candidate": params.ladder[name].candidate if name in params.ladder else None,
     }
 
@@ -123,12 +133,13 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, card: Mapping[s
     wanted = params.active_profile.techniques
     if not config.enabled:
         return "switched off in params.yaml"
-    if config.kind == "temporal":  # before the profile: no profile could have it
-        return "no clips" if not card["clips"] else "there are clips, but no temporal models yet"
+    if config.kind == "temporal" and not card["clips"]:  # before the profile: no profile could have it
+        return "no clips"
     if wanted is not None and name not in wanted:
         return f"not in the {params.profile} profile"
     try:
-        recipe = resolve(merged(asdict(params.choices), config.set), params.active_profile, params.seed)
+        changed = merged(asdict(params.choices), config.set)
+        recipe = resolve(changed, params.active_profile, params.seed, clips=config.kind == "temporal")
     except Contradiction as error:  # with the baseline's own choices, which the user may have changed
         return str(error).rstrip(".")
     if recipe.initial_weights and recipe.backbone not in _pretrained(params):
@@ -139,7 +150,7 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, card: Mapping[s
 
 def _foreign_weights(recipe: Recipe, baseline: Mapping[str, Any], changes: Iterable[Mapping[str, Any]]) -> str | None:
     """Tell a file of weights that belongs to another backbone: that of the choices which name the file."""
-    if recipe.init != "face":
+    if recipe.weights is None:
         return None
     places = [{}, *(change for change in changes if change.get("weights") == recipe.weights)]
     backbones = [
@@ -240,6 +251,31 @@ def _member_plan(
     elif not stacked and not (group == "member" and name == "current"):
         reason = reason or techniques["ensemble"]["reason"]
     return _plan(run, merged(choices, change), road, reason)
+
+
+def clip_plans(road: Mapping[str, Any]) -> dict[str, Any]:
+    """Plan the clip track: its baseline, with the recipe's own `temporal`, and every row of kind temporal.
+
+    Returns:
+        run -> plan, as `plans_from` has them. The baseline is not applicable where no row needs it.
+
+    Raises:
+        ConfigError: `clip_runs` has a run without a row.
+    """
+    profile = build(ProfileConfig, road["settings"], "settings")
+    rows = {name.removeprefix(TEMPORAL): t for name, t in road["techniques"].items() if t["kind"] == "temporal"}
+    plans = {}
+    for run in road["clip_runs"]:
+        if run != CLIP_BASELINE and run not in rows:
+            raise ConfigError(f"`clip_runs` in params.yaml has {run!r}, but `roadmap` has no {TEMPORAL}{run}.")
+        reasons = [t["reason"] for t in rows.values()] if run == CLIP_BASELINE else [rows[run]["reason"]]
+        reason = None if None in reasons else next(iter(reasons), "no row of the roadmap is temporal")
+        recipe = None
+        if reason is None:
+            change = rows[run]["set"] if run in rows else {}
+            recipe = resolve(merged(road["baseline"], change), profile, road["seed"], clips=True).to_dict()
+        plans[run] = {"run": run, "applicable": reason is None, "reason": reason, "recipe": recipe}
+    return plans
 
 
 def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:

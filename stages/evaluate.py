@@ -1,9 +1,10 @@
 """Score every predictor on validation and test, and raise the alarms.
 
 Reads  the manifest with AU labels, the test split's labels and AUs, card.json, and every folder under data/train,
-       data/stack and data/tta (status.json, predictions.parquet; history.json and recipe.yaml where they exist);
-       metrics/synthesis.json.
-Writes metrics/runs.json: one entry per predictor ("train/baseline", "tta/final", ...).
+       data/stack, data/tta and data/clips (status.json, predictions.parquet; history.json and recipe.yaml where they
+       exist); metrics/synthesis.json.
+Writes metrics/runs.json: one entry per predictor ("train/baseline", "stack/ladder/greedy", "clips/lstm", ...). Those
+       under data/clips are scored on clips, all others on pictures.
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fer_core.evaluation.metrics import Scores
     from fer_core.evaluation.predictions import Truth
 
-KINDS = ("train", "stack", "tta")
+KINDS = ("train", "stack", "tta", "clips")
 FACTS = (
     "train_seconds",
     "pretrain_seconds",
@@ -27,7 +28,11 @@ FACTS = (
     "converged",
     "train_accuracy",
     "members",
+    "method",
+    "best_member",
+    "of",
     "views",
+    "weights_method",
     "milliseconds_per_face",
     "fingerprint",
     "weak_aus",
@@ -39,7 +44,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @stage
 def main(
-    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/ and tta/."),
+    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/, tta/ and clips/."),
     manifest: Path = typer.Option(DATA / "join_aus" / "manifest.parquet", help="Pictures, splits, labels."),
     test_truth: Path = typer.Option(DATA / "ingest" / "test_truth.parquet", help="The test split's labels."),
     test_aus: Path = typer.Option(DATA / "join_aus" / "test_aus.parquet", help="The test split's AU labels."),
@@ -50,22 +55,30 @@ def main(
 ) -> None:
     """Score every predictor on validation and test, and raise the alarms."""
     from fer_core.errors import DataError
+    from fer_core.evaluation.clip_truth import read_clip_truth
     from fer_core.evaluation.predictions import read_truth
     from fer_core.files import read_json, write_json
+    from stages.lib.predictors import predictor_folders
 
-    names = read_json(card)["classes"]
-    truth = read_truth(manifest, test_truth, test_aus, len(names))
-    folders = [folder for kind in KINDS for folder in sorted((data / kind).glob("[!.]*")) if folder.is_dir()]
+    about = read_json(card)
+    names = about["classes"]
+    truths = {"": read_truth(manifest, test_truth, test_aus, len(names))}
+    if about["clips"]:
+        truths["clips"] = read_clip_truth(manifest, test_truth, len(names))
+    folders = predictor_folders(data, KINDS)
     if not folders:
         raise DataError(f"Expected predictors in {data}/train, {data}/stack or {data}/tta; found none.")
-    statuses = {folder.relative_to(data).as_posix(): read_json(folder / "status.json") for folder in folders}
+    statuses = {name: read_json(folder / "status.json") for name, folder in folders.items()}
     quality = read_json(synthesis)
-    runs = {name: _entry(data / name, status, statuses, truth, names, quality) for name, status in statuses.items()}
+    runs = {}
+    for name, status in statuses.items():
+        truth = truths.get(name.partition("/")[0], truths[""])
+        runs[name] = _entry(data / name, status, statuses, truth, names, quality)
     write_json(out, runs)
     done = sum(run["state"] == "done" for run in runs.values())
     alarmed = sum(bool(run["alarms"]) for run in runs.values())
     print(
-        f"{done} predictors scored on {len(truth['test'].ids)} test pictures; "
+        f"{done} predictors scored on {len(truths['']['test'].ids)} test pictures; "
         f"{alarmed} with alarms; {len(runs) - done} not applicable or not needed"
     )
 
@@ -105,6 +118,8 @@ def _entry(
             entry[split]["au_f1"] = aus.mean_f1
             entry[split]["aus_evaluated"] = aus.evaluated
             entry[split]["au_f1_per_unit"] = dict(zip(truth[split].au_names, aus.f1, strict=True))
+    if (folder / "weights.json").exists():
+        entry["diversity"] = read_json(folder / "weights.json").get("diversity")
     test = results["test"]
     entry["test"]["per_class"] = {
         name: {"recall": test.recall[k], "f1": test.f1[k], "support": test.support[k]} for k, name in enumerate(names)

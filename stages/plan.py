@@ -2,7 +2,7 @@
 
 Reads  params.yaml, the data set's card.
 Writes plans/: road.yaml (the whole road), <run>.yaml for every run known beforehand,
-       pretrain/<backbone>.yaml, synthesis.yaml, and state.yaml, on which the ladder stands.
+       clips/<run>.yaml, pretrain/<backbone>.yaml, synthesis.yaml, and state.yaml, on which the ladder stands.
 """
 
 from dataclasses import asdict
@@ -12,7 +12,7 @@ import typer
 
 from fer_core.config import load_params
 from fer_core.files import read_json, write_yaml
-from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan
+from fer_core.roadmap import clip_plans, make_road, plans_from, pretraining_plan, synthesis_plan
 from stages.lib.common import DATA, DEBUG, PLANS, read_params, stage
 from stages.lib.store import replace_folder
 
@@ -35,6 +35,8 @@ def main(
     plans = plans_from("plans", road, road["baseline"])
     for run, plan in plans.items():
         write_yaml(out / f"{run}.yaml", plan)
+    for run, plan in clip_plans(road).items():
+        write_yaml(out / "clips" / f"{run}.yaml", plan)
     for backbone in loaded.backbones:
         plan = pretraining_plan(backbone, road, asdict(loaded.identity))
         write_yaml(out / "pretrain" / f"{backbone}.yaml", plan)

@@ -28,7 +28,7 @@ app = typer.Typer(add_completion=False)
 @stage
 def main(
     road_file: Path = typer.Option(PLANS / "road.yaml", "--road", help="What was planned."),
-    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/, tta/ and select/."),
+    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/, tta/, clips/ and select/."),
     manifest: Path = typer.Option(DATA / "join_aus" / "manifest.parquet", help="Pictures, splits, subjects."),
     test_truth: Path = typer.Option(DATA / "ingest" / "test_truth.parquet", help="The test split's labels."),
     test_aus: Path = typer.Option(DATA / "join_aus" / "test_aus.parquet", help="The test split's AU labels."),
@@ -53,25 +53,33 @@ def main(
         show(read_json(metrics / "gains.json"), read_json(metrics / "summary.json"), road, reports)
         return
 
+    from fer_core.evaluation.clip_truth import read_clip_truth
+    from fer_core.evaluation.final_recipe import recipe_lines
     from fer_core.evaluation.gains import BASELINE, gain_rows, rungs_of, standing
-    from fer_core.evaluation.paired import Judge
+    from fer_core.evaluation.paired import Judge, Judges
     from fer_core.evaluation.predictions import read_truth
     from fer_core.evaluation.slice_table import slice_lines
     from fer_core.evaluation.slices import slice_rows
     from fer_core.evaluation.synthesis_lines import synthesis_lines
     from fer_core.evaluation.table import data_notes, head_notes, headline, markdown, summarise
+    from fer_core.evaluation.votes import diversity_lines
     from fer_core.files import write_json, write_text
 
     card, runs = read_json(card_file), read_json(metrics / "runs.json")
     states = {name: read_yaml(data / "select" / name / "state.yaml") for name in rungs_of(road)}
     classes, final = len(card["classes"]), standing(road, states)
     truth = read_truth(manifest, test_truth, test_aus, classes)["test"]
-    predictions = _predictions(data, runs, truth, classes)
+    stills = {name: run for name, run in runs.items() if not name.startswith("clips/")}
+    predictions = _predictions(data, stills, truth, classes)
     if where:
-        _show_part(where, road, states, runs, truth, predictions, classes, resamples, seed, reports)
+        _show_part(where, road, states, stills, truth, predictions, classes, resamples, seed, reports)
         return
 
-    judge = Judge(truth.labels, predictions, classes, truth.clusters, resamples, seed)
+    judge: Judges = Judges({"": Judge(truth.labels, predictions, classes, truth.clusters, resamples, seed)})
+    if card["clips"]:
+        on_clips = read_clip_truth(manifest, test_truth, classes)["test"]
+        guesses = _predictions(data, {name: run for name, run in runs.items() if name not in stills}, on_clips, classes)
+        judge.add("clips", Judge(on_clips.labels, guesses, classes, on_clips.clusters, resamples, seed))
     rows = gain_rows(road, states, runs, judge.compare, judge.score)
     ceilings = (card.get("standin") or {}).get("ceiling") or {}
     summary = summarise(rows, final, judge.compare, judge.score, ceilings.get("intensities"))
@@ -80,7 +88,10 @@ def main(
     title, said = headline(summary, road), data_notes(road, card)
     _draw(reports, data, rows, runs, title, final, card["classes"], said, summary["ceiling_accuracy"])
     more = [*synthesis_lines(read_json(metrics / "synthesis.json")), *slice_lines(slices, truth.attributes)]
-    write_text(reports / "gains.md", markdown(rows, summary, road, notes, more))
+    more += recipe_lines(road, states, runs, final)
+    votes = diversity_lines(runs)
+    extra = {"vote": [*votes, ""]} if votes else {}
+    write_text(reports / "gains.md", markdown(rows, summary, road, notes, more, extra))
     write_json(metrics / "gains.json", rows)
     write_json(metrics / "summary.json", summary)
     write_json(metrics / "slices.json", slices)

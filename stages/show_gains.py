@@ -66,7 +66,8 @@ def show(
         table.add_row(Text(title.partition(",")[0].partition(":")[0], style="bold underline"))
         _add(table, [row for row in rows if row["view"] == view and row["technique"] != "baseline"])
     console.print(table)
-    for predictor, alarms in {row["predictor"]: row["alarms"] for row in rows if row["alarms"]}.items():
+    told = [row for row in rows if row["alarms"] and row["view"] != "vote"]  # those repeat their members'
+    for predictor, alarms in {row["predictor"]: row["alarms"] for row in told}.items():
         console.print(Text(f"! {predictor}: {'; '.join(alarms)}", style="yellow"))
     if any(row["kept"] is False for row in rows):
         console.print("not kept: macro-F1 on validation fell, so the ladder goes on without that rung", style="dim")

@@ -71,7 +71,7 @@ def _initial_weights(recipe: dict[str, Any], pretrained: Path) -> Path | None:
     from fer_core.recipe import Recipe
 
     typed = Recipe.from_dict(recipe)
-    if typed.init == "face":
+    if typed.weights is not None:  # init: face, or imagenet from a file
         from fer_core.pretraining.hub import fetch, is_hub_id
 
         if is_hub_id(str(typed.weights)):

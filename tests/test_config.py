@@ -81,7 +81,11 @@ def test_an_unknown_key_is_refused_wherever_it_stands_and_the_nearest_named(key:
         ("roadmap.vit.enabled", "yes", "true or false"),
         ("roadmap.vit.set", "vit", "a mapping"),
         ("roadmap.vit.claimed", 5, "a list"),
-        ("stack.methods", "mean", "a list"),
+        ("stack.method", ["mean"], "text"),
+        ("tta.views", "flip", "a whole number or a list of names"),
+        ("tta.views", 7.5, "a whole number or a list of names"),
+        ("tta.views", ["identity", 3], "a whole number or a list of names"),
+        ("tta.weights", 1, "text"),
         ("stack.members", ["vit"], "a mapping"),
         ("profiles.smoke.models.vit.args", 8, "a mapping"),
         ("backbones", "resnet", "a list"),
@@ -94,8 +98,30 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_key(key: str, value: Any, e
 
 
 def test_an_entry_of_a_list_is_named_by_its_place() -> None:
-    with pytest.raises(ConfigError, match=r"`stack\.methods\[1\]` to be text; got 3"):
-        load_params(changed("stack.methods", ["mean", 3]))
+    with pytest.raises(ConfigError, match=r"`backbones\[1\]` to be text; got 3"):
+        load_params(changed("backbones", ["resnet", 3]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("stack.method", "greed", "`stack.method` to be one of auto, greedy, .*got 'greed'. Did you mean 'greedy'"),
+        ("tta.weights", "learnt", "`tta.weights` to be one of learned, mean; got 'learnt'. Did you mean 'learned'"),
+        ("tta.views", ["identity", "flip", "larger", "darker", "crop"], "`tta.views` to be one of .*got 'crop'"),
+        ("tta.views", ["flip", "identity", "larger", "darker", "smaller"], "to begin with identity; got"),
+        ("tta.views", ["identity", "flip", "flip", "darker", "smaller"], "to name each view once; got"),
+        ("tta.views", ["identity", "flip"], "between 5 and 10 views; got"),
+        ("tta.views", [], r"between 5 and 10 views; got \[\]"),
+    ],
+)
+def test_a_way_of_voting_or_a_view_that_does_not_exist_is_refused(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load_params(changed(key, value))
+
+
+def test_views_may_be_named() -> None:
+    names = ["identity", "flip", "crop_centre", "crop_top_right", "crop_bottom_left"]
+    assert load_params(changed("tta.views", names)).tta.views == names
 
 
 def test_whole_numbers_are_numbers_too() -> None:

@@ -8,12 +8,15 @@ from fer_core.errors import DataError
 from fer_core.manifest import (
     attribute_names,
     au_names,
+    clip_frames,
     empty_columns,
     intensity_names,
     labelled,
     read_manifest,
     stack_lists,
+    stills,
     validate,
+    without_clips,
     write_manifest,
 )
 
@@ -32,6 +35,7 @@ def manifest(stage: str = "ingest") -> pd.DataFrame:
             "drop_reason": [None, "picture does not decode", None, None],
         }
     )
+    table = without_clips(table)
     if stage != "ingest":
         table["crop_index"] = pd.Series([0, None, 1, 2], dtype="Int32")
         table["aligned_landmarks"] = [list(range(10)), None, None, None]
@@ -162,3 +166,67 @@ def test_stack_lists_keeps_nulls_as_nan() -> None:
     stacked = stack_lists(manifest()["landmarks"], 10)
     assert stacked[0].tolist() == list(range(10))
     assert np.isnan(stacked[1]).all()
+
+
+def with_clips() -> pd.DataFrame:
+    """Return the four stills and two clips, of train (frames 0 and 7) and of test (frames 0 and 1), as ingest does."""
+    frames = pd.DataFrame(empty_columns("ingest", 4))
+    frames["clip_id"] = ["clips/1", "clips/1", "clips/2", "clips/2"]
+    frames["frame"] = pd.array([0, 7, 0, 1], dtype="Int16")
+    frames["sample_id"] = frames["clip_id"] + "/" + frames["frame"].astype(str)
+    frames["source"], frames["picture"] = "made up", frames["sample_id"] + ".jpg"
+    frames["split"], frames["subject"] = ["train", "train", "test", "test"], ["s7", "s7", None, None]
+    frames["emotion"] = pd.array([2, 2, None, None], dtype="Int16")
+    return pd.concat([manifest(), frames], ignore_index=True)
+
+
+def test_clips_come_back_and_stand_apart_from_stills(tmp_path: Path) -> None:
+    table = with_clips()
+    write_manifest(tmp_path / "m.parquet", table, "ingest", classes=4)
+    back = read_manifest(tmp_path / "m.parquet")
+    assert back["frame"].dtype == "Int16" and back["frame"].fillna(-1).tolist() == [-1] * 4 + [0, 7, 0, 1]
+    assert stills(back)["sample_id"].tolist() == ["a", "b", "c", "pool/d"]
+    assert clip_frames(back)["sample_id"].tolist() == ["clips/1/0", "clips/1/7", "clips/2/0", "clips/2/1"]
+    assert labelled(back, "train")["sample_id"].tolist() == ["a"], "no frame"
+    assert labelled(back, "test")["sample_id"].tolist() == ["c"], "no frame"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "message"),
+    [
+        (0, "frame", 3, "row 0 .*`clip_id` must not be null in a row that has a `frame`"),
+        (5, "frame", None, "row 5 .*`frame` must not be null in a row that has a `clip_id`"),
+        (5, "clip_id", "", "row 5 .*`clip_id` must be text"),
+        (5, "frame", -1, "row 5 .*`frame` must be a whole number from 0 to 32767"),
+        (5, "frame", 40_000, "row 5 .*`frame` must be a whole number from 0 to 32767"),
+        (5, "frame", 1.5, "row 5 .*`frame` must be a whole number from 0 to 32767"),
+        (5, "frame", 0, "row 5 .*sample clips/1/7.*`frame` must not stand twice in a clip; got 0"),
+        (5, "split", "validation", "row 5 .*`split` must be the same in all frames of a clip; got 'validation'"),
+        (5, "split", "pool", "row 5 .*`(emotion|split)` must (be null|not be pool)"),
+        (5, "subject", "s8", "row 5 .*`subject` must be the same in all frames of a clip; got 's8'"),
+        (5, "subject", None, "row 5 .*`subject` must be the same in all frames of a clip"),
+        (7, "subject", "s8", "row 7 .*`subject` must be the same in all frames of a clip"),
+        (5, "emotion", 1, "row 5 .*`emotion` must be the same in all frames of a clip; got 1"),
+        (7, "emotion", 1, "row 7 .*`emotion` must be null in rows of test"),
+    ],
+)
+def test_a_broken_rule_of_clips_names_row_and_column(row: int, column: str, value: object, message: str) -> None:
+    table = validate(with_clips(), "ingest", classes=4)
+    table[column] = pd.Series([value if k == row else old for k, old in enumerate(table[column])], dtype=object)
+    with pytest.raises(DataError, match=message):
+        validate(table, "ingest", classes=4)
+
+
+def test_a_clip_of_the_pool_is_refused() -> None:
+    table = with_clips()
+    table.loc[6:, "split"] = "pool"
+    with pytest.raises(
+        DataError, match=r"row 6 .*`split` must not be pool in a frame of a clip; got 'pool' \(2 rows\)"
+    ):
+        validate(table, "ingest")
+
+
+def test_stills_cannot_be_told_without_the_column() -> None:
+    for pick in (stills, clip_frames, lambda table: labelled(table, "train")):
+        with pytest.raises(DataError, match="the column `clip_id`"):
+            pick(manifest().drop(columns="clip_id"))

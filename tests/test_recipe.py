@@ -60,16 +60,21 @@ def test_names_are_those_of_the_registries() -> None:
     assert set(SSL_METHODS) == {"none", *SELF_SUPERVISED}
 
 
-def test_the_ways_of_voting_in_the_file_are_those_of_the_registry() -> None:
+def test_the_ways_of_voting_allowed_are_those_that_exist() -> None:
+    from fer_core.config import STACK_METHODS
     from fer_core.ensemble import METHODS
 
-    assert set(PARAMS.stack.methods) <= set(METHODS)
+    assert ("auto", *METHODS) == STACK_METHODS
 
 
-def test_the_views_allowed_are_those_that_exist() -> None:
-    from fer_core.tta import FEWEST, VIEWS
+def test_the_views_and_their_weights_allowed_are_those_that_exist() -> None:
+    from fer_core.config import TTA_VIEWS, TTA_WEIGHTS
+    from fer_core.tta import FEWEST, MOST, VIEWS
+    from fer_core.views import WEIGHTINGS
 
-    assert (FEWEST, len(VIEWS)) == (5, 10)
+    assert (FEWEST, MOST) == (5, 10)
+    assert tuple(VIEWS) == TTA_VIEWS
+    assert tuple(WEIGHTINGS) == TTA_WEIGHTS
 
 
 @pytest.mark.parametrize("key", sorted(NAMES))
@@ -200,7 +205,15 @@ def test_contradictions_are_refused() -> None:
         recipe(init="face")
     with pytest.raises(ConfigError, match="`weights` to name a file exactly when"):
         recipe(weights="a.safetensors")
-    for changes in ({"init": "imagenet"}, {"init": "face", "weights": "a.safetensors"}):
+    with pytest.raises(
+        ConfigError, match=r"exactly when .* face, or, .* imagenet; got init 'identity' and weights 'a'"
+    ):
+        recipe(init="identity", weights="a")
+    for changes in (
+        {"init": "imagenet"},
+        {"init": "imagenet", "weights": "a.safetensors"},
+        {"init": "face", "weights": "a.safetensors"},
+    ):
         assert recipe(**changes).initial_weights is None
         with pytest.raises(ConfigError, match="both give first weights"):
             recipe(**changes, ssl={"method": "byol"})
@@ -268,6 +281,9 @@ def test_a_prototype_head_is_refused_where_it_cannot_learn() -> None:
         ({"au_weight": "learned"}, "`au_weight` to be a number from 0 on, or uncertainty"),
         ({"curriculum_start": 0.0, "sampler": "curriculum"}, "`curriculum_start` to be between 0.01 and 1"),
         ({"drw": 1.5}, "`drw` to be between 0 and 1"),
+        ({"drop_path": 0.95}, "`drop_path` to be between 0 and 0.9; got 0.95"),
+        ({"drop_path": -0.1}, "`drop_path` to be between 0 and 0.9"),
+        ({"drop_path": True}, "`drop_path` to be a number"),
         ({"drw": 0.97, "epochs": 10}, "`drw` to leave one of 10 epochs"),
     ],
 )

@@ -15,7 +15,7 @@ from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError
 from fer_core.labels import BASIC_EMOTIONS, RAFCE
 from fer_core.recipe import Recipe, merged
-from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan
+from fer_core.roadmap import clip_plans, make_road, plans_from, pretraining_plan, synthesis_plan
 
 RAW: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 # only the wiring is at stake here, so the plan of the full road under a profile that leaves nothing out
@@ -65,8 +65,11 @@ TECHNIQUES = [
     "meta_learning",
     "curriculum",
     "compound",
-    "temporal",
+    "library",
 ]
+TEMPORAL = ["temporal_still", "temporal_lstm", "temporal_tcn", "temporal_transformer", "temporal_conv3d"]
+TECHNIQUES += TEMPORAL
+NO_CLIPS = dict.fromkeys(TEMPORAL, "no clips")
 Plans = dict[str, dict[str, Any]]
 
 
@@ -110,13 +113,14 @@ def test_every_run_has_one_plan_and_every_technique_its_place() -> None:
     assert set(plans) == set(RAW["runs"])
     assert all(plan["applicable"] and plan["reason"] is None for plan in plans.values())
     assert list(layout["techniques"]) == TECHNIQUES
-    assert reasons(layout) == dict.fromkeys(TECHNIQUES) | {"temporal": "no clips"}
+    assert reasons(layout) == dict.fromkeys(TECHNIQUES) | NO_CLIPS
     for name, technique in layout["techniques"].items():
-        assert technique["reference_alone"] == "train/baseline"
+        assert technique["reference_alone"] == ("clips/baseline" if name in TEMPORAL else "train/baseline")
         assert technique["candidate"] == RAW["ladder"].get(name, {}).get("candidate")
     alone = {name: technique["alone"] for name, technique in layout["techniques"].items()}
     assert alone["vit"] == "train/alone-vit"
-    assert (alone["ensemble"], alone["tta"], alone["temporal"]) == ("stack/alone", "tta/baseline", None)
+    assert (alone["ensemble"], alone["tta"], alone["library"]) == ("stack/alone", "tta/baseline", "stack/library")
+    assert alone["temporal_lstm"] == "clips/lstm"
     assert layout["notes"] == ["generated faces, not people"]
 
 
@@ -143,7 +147,9 @@ def test_the_claims_are_those_of_the_document() -> None:
         "ensemble": [3, 7],
         "tta": [1, 3],
         "self_supervised": [5, 10],
-        "temporal": [10, 20],
+        "library": [3, 7],
+        **{name: [10, 20] for name in TEMPORAL},
+        "temporal_still": None,
     }
     phases = {name: technique["phase"] for name, technique in layout["techniques"].items()}
     assert [name for name in TECHNIQUES if phases[name] == 1] == [*TECHNIQUES[:3], "au_guided"]
@@ -151,7 +157,7 @@ def test_the_claims_are_those_of_the_document() -> None:
     assert [name for name in TECHNIQUES if phases[name] == 3] == ["ensemble", "tta", "self_supervised"]
     assert {name for name in TECHNIQUES if phases[name] == "beyond"} == {"votes", "compound", "optimisation"}
     assert all(claims[name] is None for name in TECHNIQUES if phases[name] == "beyond"), "ours carry no claim"
-    assert phases["temporal"] is None and phases["no_sampler"] is None
+    assert {phases[name] for name in (*TEMPORAL, "library", "no_sampler")} == {None}
     spans = {number: (phase["from"], phase["to"]) for number, phase in layout["phases"].items()}
     assert spans == {"1": (55, 65), "2": (65, 75), "beyond": (None, None), "3": (75, 80)}
 
@@ -184,12 +190,13 @@ def test_a_technique_alone_changes_the_baseline_by_its_own_keys_only() -> None:
 
 def test_data_without_aus_identities_and_clips_say_so_row_by_row() -> None:
     layout = road(FER2013)
-    expected = {"au_multitask": "no AU labels", "face_pretraining": "no identities", "temporal": "no clips"}
+    expected = {"au_multitask": "no AU labels", "face_pretraining": "no identities", **NO_CLIPS}
     expected |= {"au_guided": "no AU labels", "synthesis": "no class with 1 to 99 train pictures to make faces for"}
     expected["few_shot"] = "no class with 2 to 49 train pictures"
     expected |= {"votes": "no votes", "compound": "its classes are not pairs of basic emotions"}
     assert reasons(layout) == dict.fromkeys(TECHNIQUES) | expected
     plans = all_plans(layout)
+    expected["resnet"] = "no AU labels"  # the multi-task member: `current` is the same network without AUs
     for run, plan in plans.items():
         name = run.partition("-")[2]
         assert plan["reason"] == expected.get(name), run
@@ -213,7 +220,7 @@ def test_the_smoke_profile_leaves_techniques_and_members_out() -> None:
     layout = road(profile="smoke")
     kept = RAW["profiles"]["smoke"]["techniques"]
     left_out = dict.fromkeys(set(TECHNIQUES) - set(kept), "not in the smoke profile")
-    assert reasons(layout) == dict.fromkeys(kept) | left_out | {"temporal": reasons(layout)["temporal"]}
+    assert reasons(layout) == left_out | dict.fromkeys(kept) | NO_CLIPS
     plans = all_plans(layout)
     members = RAW["profiles"]["smoke"]["members"]
     for name in RAW["stack"]["members"]:
@@ -223,7 +230,7 @@ def test_the_smoke_profile_leaves_techniques_and_members_out() -> None:
 
 def test_no_clips_is_said_under_every_profile() -> None:
     for profile in RAW["profiles"]:
-        assert reasons(road(profile=profile))["temporal"] == "no clips"
+        assert reasons(road(profile=profile))["temporal_lstm"] == "no clips"
 
 
 def mine(raw: dict[str, Any]) -> None:
@@ -284,7 +291,7 @@ def _typo_in_value(raw: dict[str, Any]) -> None:
         (_rung_without_technique, "the rung 'mine', which `roadmap` lacks"),
         (_member_unknown, "'base-mine', but `stack.members` has no 'mine'"),
         (_empty_set, "`roadmap.vit.set` is empty"),
-        (_unknown_kind, "`roadmap.vit.kind` to be one of recipe, ensemble, tta, temporal"),
+        (_unknown_kind, "`roadmap.vit.kind` to be one of recipe, ensemble, library, tta, temporal"),
         (_typo_in_set, "Did you mean 'loss'"),
         (_typo_in_value, "Did you mean 'focal'"),
     ],
@@ -545,8 +552,62 @@ def test_first_weights_from_a_file_are_not_replaced_by_the_last_rung() -> None:
     assert plan["reason"] == "`init: face` and `ssl.method: simclr` both give first weights: choose one"
 
 
-def test_clips_without_temporal_models_are_told_as_such():
-    assert reasons(road(card=STANDIN | {"clips": True}))["temporal"] == "there are clips, but no temporal models yet"
+def test_the_clip_track_has_a_baseline_and_a_run_for_every_row() -> None:
+    layout = road(STANDIN | {"clips": True})
+    assert reasons(layout) == dict.fromkeys(TECHNIQUES)
+    plans = clip_plans(layout)
+    assert list(plans) == RAW["clip_runs"] and all(plan["applicable"] for plan in plans.values())
+    recipes = {run: plan["recipe"] for run, plan in plans.items()}
+    assert {run: recipe["temporal"] for run, recipe in recipes.items()} == {
+        "baseline": "mean",
+        "still": "none",
+        **{run: run for run in ("lstm", "tcn", "transformer", "conv3d")},
+    }
+    assert all(Recipe.from_dict(recipe).to_dict() == recipe for recipe in recipes.values())
+    differ = {key for key in recipes["lstm"] if recipes["lstm"][key] != recipes["tcn"][key]}
+    assert differ == {"temporal"}, "nothing but the model of the frames"
+    assert recipes["baseline"]["temporal_hidden"] == 0 and recipes["lstm"]["temporal_hidden"] == 64
+
+
+def test_the_clip_tracks_baseline_takes_the_recipes_own_temporal() -> None:
+    plans = clip_plans(road(STANDIN | {"clips": True}, temporal="tcn", temporal_layers=3))
+    assert plans["baseline"]["recipe"] == plans["tcn"]["recipe"]
+    assert plans["baseline"]["recipe"]["temporal_layers"] == 3
+
+
+def test_what_stills_alone_are_trained_with_changes_no_run_of_clips() -> None:
+    card = STANDIN | {"clips": True}
+    plain = clip_plans(road(card))
+    stills: dict[str, Any] = {"au_weight": 0.5, "mix": "mixup", "head": "cosine", "ssl": {"method": "simclr"}}
+    assert clip_plans(road(card, **stills, target="votes", init="identity", few_shot_below=31)) == plain
+    assert clip_plans(road(card, sampler="curriculum", ema=0.99))["lstm"]["recipe"]["sampler"] == "curriculum"
+    assert clip_plans(road(card, loss="focal")) != plain
+
+
+def test_temporal_changes_no_run_of_stills() -> None:
+    assert all_plans(road(temporal="lstm", temporal_hidden=8)) == all_plans(road())
+
+
+def test_the_clip_track_without_a_row_that_needs_it_says_why() -> None:
+    layout = road(STANDIN | {"clips": True}, roadmap=off(*TEMPORAL))
+    assert {plan["reason"] for plan in clip_plans(layout).values()} == {"switched off in params.yaml"}
+    assert {plan["reason"] for plan in clip_plans(road()).values()} == {"no clips"}
+    only = road(STANDIN | {"clips": True}, roadmap=off(*TEMPORAL[1:]))
+    plans = clip_plans(only)
+    assert [run for run, plan in plans.items() if plan["applicable"]] == ["baseline", "still"]
+
+
+def test_rows_and_runs_of_the_clip_track_belong_together() -> None:
+    row = {"phase": None, "title": "Mine", "source": "my notebook", "kind": "temporal", "set": {"temporal": "lstm"}}
+    for name in ("mine", "temporal_mine"):
+        with pytest.raises(ConfigError, match=f"`roadmap.{name}` has no run: call it temporal_<run>"):
+            road(roadmap={name: row})
+    with pytest.raises(
+        ConfigError, match=r"`clip_runs` in params\.yaml has 'mine', but `roadmap` has no temporal_mine"
+    ):
+        clip_plans(road(clip_runs=["baseline", "mine", *RAW["clip_runs"][1:]]))
+    with pytest.raises(ConfigError, match="Did you mean 'lstm'"):
+        road(STANDIN | {"clips": True}, roadmap={"temporal_lstm": {"set": {"temporal": "lstn"}}})
 
 
 def test_weak_au_labels_make_aus_of_every_set_and_a_note() -> None:
@@ -599,7 +660,7 @@ def test_every_name_may_be_the_baselines(key: str, name: str) -> None:
         ("init", "imagenet"): {"self_supervised"},
         ("init", "face"): {"face_pretraining", "self_supervised", "vit"},
     }.get((key, name), set())
-    assert {row for row, reason in reasons(layout).items() if reason} - {"temporal"} == contradicted
+    assert {row for row, reason in reasons(layout).items() if reason} - set(TEMPORAL) == contradicted
     assert all_plans(layout)["baseline"]["applicable"]
 
 

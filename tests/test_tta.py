@@ -6,7 +6,7 @@ from torch import nn
 
 from fer_core.errors import ConfigError, DataError
 from fer_core.models import build_model
-from fer_core.tta import VIEWS, average, make_views, predict_views, view_names
+from fer_core.tta import VIEWS, make_views, predict_views, view_names
 
 
 def smooth(count=3, channels=3, size=32):
@@ -115,30 +115,6 @@ def test_no_pictures_are_refused():
         predict_views(Mean(), smooth()[:0], view_names(5), 20)
 
 
-def test_average_by_hand_and_in_a_loop():
-    logs = torch.tensor([[[0.8, 0.2]], [[0.4, 0.6]]]).log()
-    assert average(logs).exp()[0].tolist() == pytest.approx([0.6, 0.4])
-    assert average(logs, [3, 1]).exp()[0].tolist() == pytest.approx([0.7, 0.3])
-    assert average(logs.numpy(), [0, 1]).exp()[0].tolist() == pytest.approx([0.4, 0.6])
-    many = torch.randn(5, 9, 4).log_softmax(dim=-1)
-    joined = average(many)
-    for i in range(9):
-        for k in range(4):
-            assert joined[i, k].exp().item() == pytest.approx(sum(many[v, i, k].exp().item() for v in range(5)) / 5)
-    torch.testing.assert_close(joined.exp().sum(dim=1), torch.ones(9).double())
-
-
-def test_average_stays_finite_where_probabilities_underflow():
-    logs = torch.tensor([[[0.0, -2000.0]], [[0.0, -2000.0]]])
-    assert average(logs).tolist() == [[0.0, -2000.0]]
-
-
-@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [float("nan"), 1.0]])
-def test_weights_that_do_not_fit_are_refused(weights):
-    with pytest.raises(ConfigError, match="view weights"):
-        average(torch.zeros(2, 3, 4), weights)
-
-
 def test_bad_views_are_refused():
     images = smooth()
     with pytest.raises(ConfigError, match="Did you mean 'brighter'"):
@@ -150,7 +126,7 @@ def test_bad_views_are_refused():
 
 def test_symmetric_views_make_a_mirrored_picture_predict_the_mirror():
     images, names = smooth(6), ["identity", "flip"]
-    joined = average(predict_views(Mean(), images, names, 64))
-    mirrored = average(predict_views(Mean(), images.flip(-1), names, 64))
+    joined = predict_views(Mean(), images, names, 64).exp().mean(dim=0)
+    mirrored = predict_views(Mean(), images.flip(-1), names, 64).exp().mean(dim=0)
     torch.testing.assert_close(joined, mirrored, atol=1e-5, rtol=0)
     assert (joined[:, 0] - joined[:, 1]).abs().max() < 1e-5

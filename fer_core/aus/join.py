@@ -8,6 +8,9 @@ of them would all lack it three times in a million. A vocabulary that is empty a
 
 Where the set has intensities they follow the labels, one column per AU of the vocabulary. Without annotations the
 prototypes of the emotions can stand in as weak labels, for training only (`join_prototypes`).
+
+All of it is about stills. The AUs of a clip are annotated at its apex, if at all, and its first frame shows none of
+them: frames of clips have no AUs, and are neither covered nor missing.
 """
 
 from collections.abc import Sequence
@@ -21,7 +24,7 @@ from fer_core.aus.labels import AuLabels
 from fer_core.aus.prototypes import prototype_aus
 from fer_core.aus.vocabulary import NAMES, column
 from fer_core.errors import DataError
-from fer_core.manifest import INTENSITY
+from fer_core.manifest import INTENSITY, stills
 
 ENOUGH = 500
 WEAK = "AU labels are weak: prototypes of the emotion (Du et al. 2014), not annotations"
@@ -88,8 +91,8 @@ def join_prototypes(manifest: pd.DataFrame, classes: Sequence[str], replaced: bo
     """Add weak AU labels: every train picture gets the prototype of its emotion.
 
     The vocabulary is the union of the classes' prototypes; what is not of the picture's own is 0. An AU of classes
-    that no train picture shows is left out and a note says so. Validation, test and pool stay null, so that no score
-    is ever taken against labels that the emotion alone decides.
+    that no train picture shows is left out and a note says so. Validation, test, pool and clips stay null, so that
+    no score is ever taken against labels that the emotion alone decides.
 
     Args:
         manifest: as align writes it.
@@ -103,7 +106,8 @@ def join_prototypes(manifest: pd.DataFrame, classes: Sequence[str], replaced: bo
     vocabulary = sorted(set[int]().union(*prototypes))
     rows = np.array([[float(number in own) for number in vocabulary] for own in prototypes], np.float32)
     values = np.full((len(manifest), len(vocabulary)), np.nan, np.float32)
-    weak = ((manifest["split"] == "train") & manifest["emotion"].notna()).to_numpy()
+    train_stills = (manifest["split"] == "train") & manifest["clip_id"].isna()
+    weak = (train_stills & manifest["emotion"].notna()).to_numpy()
     values[weak] = rows[manifest.loc[weak, "emotion"].to_numpy(np.int64)]
     table = pd.DataFrame(values, index=manifest.index, columns=[column(number) for number in vocabulary])
 
@@ -123,15 +127,17 @@ def join_prototypes(manifest: pd.DataFrame, classes: Sequence[str], replaced: bo
 
 
 def _usable(manifest: pd.DataFrame, split: str) -> pd.Series:
-    return (manifest["split"] == split) & manifest["drop_reason"].isna()
+    """Return which rows are usable stills of a split."""
+    return (manifest["split"] == split) & manifest["drop_reason"].isna() & manifest["clip_id"].isna()
 
 
 def _by_sample(manifest: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Bring the rows of a table (index: picture key) into the manifest's order; NaN where it has none."""
-    if not manifest["sample_id"].isin(table.index).any():
-        known, wanted = table.index[0], manifest["sample_id"].iloc[0]
+    """Bring the rows of a table (index: picture key) into the manifest's order; NaN where it has none, and in clips."""
+    pictures = stills(manifest)["sample_id"]
+    if not pictures.isin(table.index).any():
+        known, wanted = table.index[0], pictures.iloc[0]
         raise DataError(f"No {what} belongs to a picture: labels name {known!r} .., pictures {wanted!r} ...")
-    return table.reindex(manifest["sample_id"]).set_axis(manifest.index)
+    return table.reindex(pictures).set_axis(pictures.index).reindex(manifest.index)
 
 
 def _strengths(
@@ -157,9 +163,9 @@ def _strengths(
 
 
 def _locked_away(manifest: pd.DataFrame, columns: pd.DataFrame, report: dict[str, Any]) -> Joined:
-    """Put the columns into the manifest, except for the test split's, which go into a table of their own."""
+    """Put the columns into the manifest, except for the test stills', which go into a table of their own."""
     hidden = manifest["split"].isin(("test", "pool"))
-    test = manifest["split"] == "test"
+    test = (manifest["split"] == "test") & manifest["clip_id"].isna()
     test_aus = pd.concat([manifest.loc[test, ["sample_id"]], columns[test]], axis=1).reset_index(drop=True)
     return Joined(pd.concat([manifest, columns.mask(hidden)], axis=1), test_aus, report)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from fer_core.errors import DataError
 from fer_core.labels import LabelSet
-from fer_core.manifest import ATTRIBUTE, attribute_names
+from fer_core.manifest import ATTRIBUTE, SPLITS, attribute_names, clip_frames, stills
 
 Pictures = Callable[[], Iterator[tuple[str, bytes | None]]]
 
@@ -25,7 +25,6 @@ class Dataset:
         labels: class and vote names.
         aus: whether AU labels were published with it.
         intensities: whether how strong they are was, too.
-        clips: whether short clips were.
         notes: sentences for the head of every table made from it.
         standin: what `standin.json` says of a generated set (`read_standin_json`), or None.
     """
@@ -36,7 +35,6 @@ class Dataset:
     labels: LabelSet
     aus: bool = False
     intensities: bool = False
-    clips: bool = False
     notes: tuple[str, ...] = ()
     standin: dict[str, Any] | None = None
 
@@ -49,8 +47,19 @@ class Adapter(Protocol):
 
 
 def usable(rows: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return the rows of a split that have an emotion and were not dropped."""
-    return rows[(rows["split"] == split) & rows["drop_reason"].isna() & rows["emotion"].notna()]
+    """Return the stills of a split that have an emotion and were not dropped."""
+    return stills(_usable(rows[rows["split"] == split]))
+
+
+def clip_lengths(rows: pd.DataFrame) -> dict[str, list[int]]:
+    """Return for train, validation and test how many frames each clip has; clips without a usable frame are left out.
+
+    A frame is usable that has an emotion and was not dropped.
+    """
+    frames = _usable(clip_frames(rows))
+    return {
+        split: frames.loc[frames["split"] == split, "clip_id"].value_counts(sort=False).tolist() for split in SPLITS[:3]
+    }
 
 
 def check(dataset: Dataset) -> Dataset:
@@ -73,8 +82,12 @@ def check(dataset: Dataset) -> Dataset:
 
 
 def card(dataset: Dataset, data: str) -> dict[str, Any]:
-    """Return what later stages may know of the data set; of the test split only its size and its ceiling."""
-    rows, classes = dataset.rows, dataset.labels.classes
+    """Return what later stages may know of the data set; of the test split only its size and its ceiling.
+
+    Counts, votes, identities and landmarks are those of stills. `clips` is true where train, validation and test each
+    have a clip of two or more frames.
+    """
+    rows, classes = stills(dataset.rows), dataset.labels.classes
     notes = list(dataset.notes)
     counts: dict[str, Any] = {}
     for split in ("train", "validation"):
@@ -84,12 +97,15 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
 
     votes = bool(rows.loc[rows["split"] == "train", "votes"].notna().any())
     learnt = rows[rows["split"].isin(("train", "pool")) & rows["subject"].notna()]
-    crossing = rows.dropna(subset=["subject"]).groupby("subject")["split"].nunique().gt(1).sum()
+    known = dataset.rows.dropna(subset=["subject"])  # clips too: a face in both a clip and a still is seen twice
+    crossing = known.groupby("subject")["split"].nunique().gt(1).sum()
     if crossing:
         notes.append(f"{crossing} subjects stand in more than one split: test results may flatter")
-    lost = int((rows["drop_reason"].notna() & (rows["emotion"].notna() | (rows["split"] == "pool"))).sum())
-    if lost:
-        notes.append(f"{lost} of {len(rows)} pictures are missing or could not be read")
+    lengths = clip_lengths(dataset.rows)
+    for kept, what in ((rows, "pictures"), (clip_frames(dataset.rows), "frames of clips")):
+        lost = int((kept["drop_reason"].notna() & (kept["emotion"].notna() | (kept["split"] == "pool"))).sum())
+        if lost:
+            notes.append(f"{lost} of {len(kept)} {what} are missing or could not be read")
     return {
         "data": data,
         "title": dataset.title,
@@ -100,10 +116,15 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
         "votes": votes,
         "identities": bool(learnt["subject"].value_counts().ge(2).sum() >= 2),
         "landmarks": bool(rows["landmarks"].notna().any()),
-        "clips": dataset.clips,
+        "clips": all(max(frames, default=0) >= 2 for frames in lengths.values()),
+        "clip_counts": {split: len(frames) for split, frames in lengths.items()},
         "attributes": [name.removeprefix(ATTRIBUTE) for name in attribute_names(rows)],
         "standin": dataset.standin,
         "pool": int((rows["split"] == "pool").sum()),
         "counts": counts,
         "notes": notes,
     }
+
+
+def _usable(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["drop_reason"].isna() & rows["emotion"].notna()]

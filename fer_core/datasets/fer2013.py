@@ -17,7 +17,7 @@ from fer_core.datasets.lines import require_files
 from fer_core.datasets.pixels import encode, picture_hash, stream
 from fer_core.errors import DataError
 from fer_core.labels import FER2013
-from fer_core.manifest import OWNED
+from fer_core.manifest import OWNED, without_clips
 
 CSV = "fer2013.csv"
 SPLIT_OF_USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
@@ -77,6 +77,7 @@ def read_rows(path: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
     rows["split"] = [SPLIT_OF_USAGE[usage] for usage in usages]
     for column in ("subject", "votes", "landmarks", "drop_reason"):
         rows[column] = None
+    rows = without_clips(rows)
     notes = []
     if "PrivateTest" not in usages:
         moved = (rows["split"] == "validation") & pd.Series([digest[0] % 2 == 1 for digest in hashes])

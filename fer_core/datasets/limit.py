@@ -32,8 +32,9 @@ def shares(sizes: np.ndarray, total: int) -> np.ndarray:
 
 
 def limit_rows(rows: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
-    """Keep `limit` labelled rows in all, stratified over (split, class), in their order; and the whole pool.
+    """Keep `limit` labelled stills in all, stratified over (split, class), in their order; and the whole pool.
 
+    Clips are kept whole and not counted, like the pool: a part of a clip is no clip.
     Rows without an emotion (a FERPlus row without a majority) are left out when there is a limit. The draw
     depends on `seed` and the rows only. A limit beyond the data keeps all.
 
@@ -44,8 +45,8 @@ def limit_rows(rows: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame
         return rows
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ConfigError(f"Expected `limit` to be null or a positive integer; got {limit!r}.")
-    pool = rows["split"] == "pool"
-    known = rows["emotion"].notna() & rows["drop_reason"].isna() & ~pool
+    uncounted = (rows["split"] == "pool") | rows["clip_id"].notna()
+    known = rows["emotion"].notna() & rows["drop_reason"].isna() & ~uncounted
     cells = rows[known].groupby(["split", "emotion"], sort=True).indices
     sizes = np.array([len(members) for members in cells.values()], dtype=np.int64)
     if limit < len(cells):
@@ -54,7 +55,7 @@ def limit_rows(rows: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame
         )
     generator = np.random.default_rng(seed)
     positions = np.flatnonzero(known)
-    keep = pool.to_numpy(copy=True)
+    keep = uncounted.to_numpy(copy=True)
     for members, count in zip(cells.values(), shares(sizes, min(limit, int(sizes.sum()))), strict=True):
         keep[positions[generator.permutation(members)[:count]]] = True
     return rows[keep].reset_index(drop=True)

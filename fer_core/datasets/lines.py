@@ -1,6 +1,6 @@
 """Label files with one `NAME rest` per line: read alike whatever editor saved them, every fault named."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -18,8 +18,25 @@ class Line(NamedTuple):
     rest: str
 
 
-def read_lines(path: Path) -> list[Line]:
+def picture_key(name: str) -> str:
+    """Return the part of a picture's name that identifies it in every file of its set.
+
+    Example:
+        >>> picture_key("0001_aligned.jpg"), picture_key("0001.JPG"), picture_key("0001")
+        ('0001', '0001', '0001')
+    """
+    stem = name.rsplit("/", 1)[-1]
+    if "." in stem:
+        stem = stem.rsplit(".", 1)[0]
+    return stem.removesuffix("_aligned")
+
+
+def read_lines(path: Path, key: Callable[[str], str] = picture_key) -> list[Line]:
     """Read a label file; a byte-order mark, Windows line ends, trailing spaces and blank lines are accepted.
+
+    Args:
+        path: the file.
+        key: of a name; no two lines may have the same one.
 
     Raises:
         DataError: the file is missing, empty or not text, a line has no value, or a name stands twice.
@@ -34,31 +51,34 @@ def read_lines(path: Path) -> list[Line]:
         if not rest.strip():
             raise bad_line(path, number, text, "a name, a space and a value")
         line = Line(number, text, name, rest.strip())
-        if picture_key(name) in seen:
-            first = seen[picture_key(name)]
+        if key(name) in seen:
+            first = seen[key(name)]
             raise DataError(f"{path}, line {number}: {name!r} stands already in line {first}.")
-        seen[picture_key(name)] = number
+        seen[key(name)] = number
         lines.append(line)
     if not lines:
         raise DataError(f"{path} is empty.")
     return lines
 
 
-def read_values(path: Path, parse: Callable[[str], T], expected: str) -> dict[str, T]:
-    """Read a label file into picture key -> value, in the file's order.
+def read_values(
+    path: Path, parse: Callable[[str], T], expected: str, key: Callable[[str], str] = picture_key
+) -> dict[str, T]:
+    """Read a label file into key -> value, in the file's order.
 
     Args:
         path: the file.
         parse: turns the text after the name into a value; raises ValueError when it does not parse.
         expected: what a line should hold, for the error.
+        key: of a name; the picture's by default.
 
     Raises:
         DataError: as `read_lines`, and with file, line and text when a value does not parse.
     """
     values: dict[str, T] = {}
-    for line in read_lines(path):
+    for line in read_lines(path, key):
         try:
-            values[picture_key(line.name)] = parse(line.rest)
+            values[key(line.name)] = parse(line.rest)
         except ValueError:
             raise bad_line(path, line.number, line.text, expected) from None
     return values
@@ -74,17 +94,11 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
 
 
-def picture_key(name: str) -> str:
-    """Return the part of a picture's name that identifies it in every file of its set.
-
-    Example:
-        >>> picture_key("0001_aligned.jpg"), picture_key("0001.JPG"), picture_key("0001")
-        ('0001', '0001', '0001')
-    """
-    stem = name.rsplit("/", 1)[-1]
-    if "." in stem:
-        stem = stem.rsplit(".", 1)[0]
-    return stem.removesuffix("_aligned")
+def require_lines(path: Path, lines: Container[str], wanted: Iterable[str], what: str) -> None:
+    """Raise DataError where a label file has no line for a name; `what` is "picture" or "clip"."""
+    absent = [name for name in dict.fromkeys(wanted) if name not in lines]
+    if absent:
+        raise DataError(f"{path} has no line for {what} {absent[0]} ({len(absent)} {what}s like it).")
 
 
 def bad_line(path: Path, number: int, text: str, expected: str) -> DataError:

@@ -15,7 +15,7 @@ _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 def in_folder(folder: Path) -> dict[str, Path]:
     """Return picture key -> file of the pictures that lie directly in a folder, sorted by name."""
-    return _by_key(_list(folder)) if folder.is_dir() else {}
+    return _by_key(pictures_in(folder)) if folder.is_dir() else {}
 
 
 def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[str, Path], bool]:
@@ -42,7 +42,7 @@ def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[s
         place = folder / name
         if not place.is_dir():
             continue
-        files = _list(place)
+        files = pictures_in(place)
         for aligned in (False, True):
             found = _by_key([path for path in files if path.stem.endswith("_aligned") == aligned])
             found = {key: path for key, path in found.items() if key in keys}
@@ -65,7 +65,8 @@ def read_pictures(rows: pd.DataFrame, files: dict[str, Path]) -> Iterator[tuple[
         yield sample, path.read_bytes() if path else None
 
 
-def _list(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the files that lie directly in a folder and end as pictures do, sorted by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
 
 

@@ -10,7 +10,7 @@ RAF-CE: 4,549 faces in the wild, 14 compound emotions. The text files read `NAME
     RAFCE_landmark.txt       0001.jpg x0 y0 .. x4 y4   optional, pixels of the original picture
     RAFCE_subject.txt        0001.jpg s0001            optional
     NNNN.jpg                 in the folder, original/, images/, Image/original/ ..., also as NNNN_aligned.jpg
-    clips/NNNN/K.jpg         optional short clips; known to be there, not read yet
+    clips/NNNN/K.jpg         optional short clips, with files of their own; see `clips`
     pool/NAME.jpg            optional unlabelled pictures, with pool_subject.txt and pool_landmark.txt
     attributes.csv           optional; see `attributes`
     standin.json             of generated sets; see `standin_json`
@@ -24,23 +24,23 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from fer_core.datasets import values
 from fer_core.datasets.attributes import ATTRIBUTES, read_attributes
+from fer_core.datasets.clips import read_clips
 from fer_core.datasets.dataset import Dataset, check
 from fer_core.datasets.limit import limit_rows
-from fer_core.datasets.lines import read_values, require_files
+from fer_core.datasets.lines import read_values, require_files, require_lines
 from fer_core.datasets.pictures import NO_PICTURE, find, in_folder, read_pictures
 from fer_core.datasets.standin_json import notes_of, read_standin_json
-from fer_core.errors import DataError
 from fer_core.labels import RAFCE
-from fer_core.manifest import OWNED, attribute_names
+from fer_core.manifest import OWNED, attribute_names, stills, without_clips
 
 T = TypeVar("T")
 
 EMOTION, PARTITION, AUS = "RAFCE_emolabel.txt", "RAFCE_partition.txt", "RAFCE_AUlabel.txt"
 VOTES, LANDMARKS, SUBJECTS = "rafml_distribution.txt", "RAFCE_landmark.txt", "RAFCE_subject.txt"
-CLIPS, INTENSITIES = "clips", "AUintensity.csv"
+INTENSITIES = "AUintensity.csv"
 POOL, POOL_LANDMARKS, POOL_SUBJECTS = "pool", "pool_landmark.txt", "pool_subject.txt"
-SPLIT_OF_CODE = {"0": "train", "1": "test", "2": "validation"}
 
 
 def read_standin(folder: Path, limit: int | None, seed: int) -> Dataset:
@@ -61,7 +61,7 @@ def read(
 
     Args:
         folder: where the published files lie.
-        limit: labelled pictures to keep, or None for all; the pool is kept whole.
+        limit: labelled pictures to keep, or None for all; the pool and the clips are kept whole.
         seed: of the draw that `limit` makes.
         source: value of the column `source`.
         title: name for people.
@@ -71,9 +71,10 @@ def read(
         DataError: a file is missing, a line does not parse (file, line, text), files contradict each other.
     """
     require_files(folder, (EMOTION, PARTITION), " and the pictures NNNN.jpg (there or in original/)")
-    emotion = read_values(folder / EMOTION, _class_index, f"a class index from 0 to {len(RAFCE.classes) - 1}")
-    split = read_values(folder / PARTITION, _split, "0 (train), 1 (test) or 2 (validation)")
-    _same_pictures(folder, emotion, split)
+    emotion = read_values(folder / EMOTION, values.class_index, values.A_CLASS)
+    split = read_values(folder / PARTITION, values.split, values.A_SPLIT)
+    require_lines(folder / PARTITION, split, emotion, "picture")
+    require_lines(folder / EMOTION, emotion, split, "picture")
     votes, landmarks, subjects = _optional_files(folder)
     files, crops = find(folder, list(emotion), originals_first=bool(landmarks))
     more_notes = _notes_on_files(emotion, votes, landmarks, crops)
@@ -88,7 +89,12 @@ def read(
     labelled["drop_reason"] = [None if key in files else NO_PICTURE for key in keys]
 
     pool, pool_files = _read_pool(folder)
-    everything = pd.concat([labelled, pool], ignore_index=True) if len(pool) else labelled
+    clips = read_clips(folder)
+    faces = without_clips(pd.concat([labelled, pool], ignore_index=True) if len(pool) else labelled)
+    everything = pd.concat([faces, clips.rows], ignore_index=True) if len(clips.rows) else faces
+    bare = int(clips.rows["landmarks"].isna().sum())
+    if bare and everything["landmarks"].notna().any():
+        more_notes.append(f"{bare} of {len(clips.rows)} frames of clips have no landmarks, while other pictures do")
     rows = limit_rows(_with_attributes(folder, everything), limit, seed)
     rows["source"] = source
     rows = rows[[*OWNED["ingest"], *attribute_names(rows)]]
@@ -97,13 +103,12 @@ def read(
         more_notes.append("the ceiling is that of the whole test split, of which `limit` keeps a part")
     dataset = Dataset(
         rows=rows,
-        pictures=partial(read_pictures, rows, files | pool_files),
+        pictures=partial(read_pictures, rows, files | pool_files | clips.files),
         title=title,
         labels=RAFCE,
         aus=(folder / AUS).is_file(),
         intensities=(folder / INTENSITIES).is_file(),
-        clips=(folder / CLIPS).is_dir(),
-        notes=(*notes, *notes_of(facts), *more_notes),
+        notes=(*notes, *notes_of(facts), *more_notes, *clips.notes),
         standin=facts,
     )
     return check(dataset)
@@ -112,8 +117,8 @@ def read(
 def _read_pool(folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
     files = {f"{POOL}/{key}": path for key, path in in_folder(folder / POOL).items()}
     keys = [sample.removeprefix(f"{POOL}/") for sample in files]
-    subjects = _optional(folder, POOL_SUBJECTS, _subject, "a subject")
-    landmarks = _optional(folder, POOL_LANDMARKS, _landmarks, "x0 y0 .. x4 y4")
+    subjects = _optional(folder, POOL_SUBJECTS, values.subject, values.A_SUBJECT)
+    landmarks = _optional(folder, POOL_LANDMARKS, values.landmarks, values.POINTS)
     pool = pd.DataFrame({"sample_id": list(files), "emotion": pd.Series([None] * len(files), dtype="Int16")})
     pool["split"] = POOL
     pool["picture"] = [f"{POOL}/{path.name}" for path in files.values()]
@@ -125,10 +130,10 @@ def _read_pool(folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
 
 
 def _with_attributes(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns of `attributes.csv`, where there is one; a picture without a line has nulls."""
+    """Add the columns of `attributes.csv`, where there is one; a picture without a line, as any frame, has nulls."""
     if not (folder / ATTRIBUTES).is_file():
         return rows
-    attributes = read_attributes(folder / ATTRIBUTES, rows["sample_id"].tolist(), POOL)
+    attributes = read_attributes(folder / ATTRIBUTES, stills(rows)["sample_id"].tolist(), POOL)
     for name in attributes:
         rows[name] = pd.Series(attributes[name].reindex(rows["sample_id"]).to_list(), index=rows.index, dtype="str")
     return rows
@@ -136,9 +141,9 @@ def _with_attributes(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _optional_files(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]:
     return (
-        _optional(folder, VOTES, _votes, "six votes, not negative and not all 0"),
-        _optional(folder, LANDMARKS, _landmarks, "x0 y0 .. x4 y4"),
-        _optional(folder, SUBJECTS, _subject, "a subject"),
+        _optional(folder, VOTES, values.votes, values.SIX_VOTES),
+        _optional(folder, LANDMARKS, values.landmarks, values.POINTS),
+        _optional(folder, SUBJECTS, values.subject, values.A_SUBJECT),
     )
 
 
@@ -148,50 +153,6 @@ def _optional(folder: Path, name: str, parse: Callable[[str], T], expected: str)
         if path.is_file():
             return read_values(path, parse, expected)
     return {}
-
-
-def _class_index(text: str) -> int:
-    if not 0 <= int(text) < len(RAFCE.classes):
-        raise ValueError(text)
-    return int(text)
-
-
-def _split(text: str) -> str:
-    if text not in SPLIT_OF_CODE:
-        raise ValueError(text)
-    return SPLIT_OF_CODE[text]
-
-
-def _subject(text: str) -> str:
-    if len(text.split()) != 1:
-        raise ValueError(text)
-    return text
-
-
-def _numbers(text: str, count: int) -> np.ndarray:
-    values = np.array([float(part) for part in text.split()], np.float32)
-    if len(values) != count or not np.isfinite(values).all():
-        raise ValueError(text)
-    return values
-
-
-def _landmarks(text: str) -> np.ndarray:
-    return _numbers(text, 10)
-
-
-def _votes(text: str) -> np.ndarray:
-    """Return the votes as shares: the published ones are rounded, and a user's may be counts."""
-    values = _numbers(text, len(RAFCE.votes or ()))
-    if (values < 0).any() or values.sum() <= 0:
-        raise ValueError(text)
-    return values / values.sum()
-
-
-def _same_pictures(folder: Path, emotion: dict[str, int], split: dict[str, str]) -> None:
-    for have, lack, where in ((emotion, split, PARTITION), (split, emotion, EMOTION)):
-        absent = [key for key in have if key not in lack]
-        if absent:
-            raise DataError(f"{folder / where} has no line for picture {absent[0]} ({len(absent)} pictures like it).")
 
 
 def _notes_on_files(

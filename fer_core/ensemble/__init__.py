@@ -9,19 +9,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.ensemble import logistic, mean, weighted
+from fer_core.ensemble import greedy, logistic, mean, voting, weighted
 from fer_core.ensemble.combiner import Combiner, stratified_folds
-from fer_core.ensemble.diversity import diversity
+from fer_core.ensemble.diversity import diversity, pairs
+from fer_core.ensemble.members import best_member, member_scores
 from fer_core.errors import ConfigError, DataError, unknown_name
-from fer_core.evaluation.metrics import scores
+from fer_core.evaluation.metrics import Scores, scores
 
-__all__ = ["METHODS", "Choice", "Combiner", "Fitted", "choose", "diversity", "fit"]
+__all__ = [
+    "METHODS",
+    "Choice",
+    "Combiner",
+    "Fitted",
+    "best_member",
+    "choose",
+    "diversity",
+    "fit",
+    "member_scores",
+    "pairs",
+]
 
 Array = NDArray[np.float64]
 
 METHODS: dict[str, Callable[[Array, NDArray[np.int64], int], Combiner]] = {
     "mean": mean.fit,
+    "voting": voting.fit,
     "weighted": weighted.fit,
+    "greedy": greedy.fit,
     "logistic": logistic.fit,
 }
 
@@ -50,21 +64,43 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Choice:
-    """The method that validation prefers.
+    """The method that validation prefers, and the others beside it.
 
     Attributes:
         method: a key of `METHODS`.
-        combiner: fitted on all validation samples.
-        validation: cross-fitted macro-F1 of every method that was tried.
-        cross_fitted: (N, K) cross-fitted log-probabilities of the chosen method.
-        weights: each member's share by name, in the chosen method.
+        fitted: every method that was tried, simplest first.
+        scores: of each one's cross-fitted validation predictions.
+        members: the members' names.
     """
 
     method: str
-    combiner: Combiner
-    validation: dict[str, float]
-    cross_fitted: Array
-    weights: dict[str, float]
+    fitted: dict[str, Fitted]
+    scores: dict[str, Scores]
+    members: list[str]
+
+    @property
+    def combiner(self) -> Combiner:
+        """The chosen method, fitted on all validation samples."""
+        return self.fitted[self.method].combiner
+
+    @property
+    def cross_fitted(self) -> Array:
+        """(N, K) cross-fitted log-probabilities of the chosen method."""
+        return self.fitted[self.method].cross_fitted
+
+    @property
+    def validation(self) -> dict[str, float]:
+        """Cross-fitted macro-F1 of every method that was tried."""
+        return {name: result.macro_f1 for name, result in self.scores.items()}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Each member's share by name, in the chosen method."""
+        return self.weights_of(self.method)
+
+    def weights_of(self, method: str) -> dict[str, float]:
+        """Return each member's share by name, in `method`."""
+        return dict(zip(self.members, self.fitted[method].weights.tolist(), strict=True))
 
 
 def fit(method: str, log_probabilities: Array, labels: NDArray[np.int64], *, folds: int = 5, seed: int = 0) -> Fitted:
@@ -110,19 +146,17 @@ def choose(
         DataError: shapes that do not fit.
     """
     if not methods:
-        raise ConfigError("Expected `stack.methods` to name at least one method; got none.")
+        raise ConfigError("Expected at least one method to choose among; got none.")
     if len(member_names) != len(log_probabilities):
         raise DataError(f"Expected {len(log_probabilities)} member names; got {len(member_names)}.")
-    fitted = {name: fit(name, log_probabilities, labels, folds=folds, seed=seed) for name in methods}
+    for name in methods:
+        if name not in METHODS:
+            raise unknown_name("stack.method", name, METHODS)
+    fitted = {name: fit(name, log_probabilities, labels, folds=folds, seed=seed) for name in METHODS if name in methods}
     classes = np.shape(log_probabilities)[2]
-    validation = {
-        name: scores(labels, one.cross_fitted.argmax(axis=1), classes).macro_f1 for name, one in fitted.items()
-    }
-    simplest_first = [name for name in METHODS if name in validation]
-    method = max(simplest_first, key=lambda name: round(validation[name], 12))  # max keeps the first of equals
-    chosen = fitted[method]
-    weights = dict(zip(member_names, chosen.weights.tolist(), strict=True))
-    return Choice(method, chosen.combiner, validation, chosen.cross_fitted, weights)
+    found = {name: scores(labels, one.cross_fitted.argmax(axis=1), classes) for name, one in fitted.items()}
+    method = max(found, key=lambda name: round(found[name].macro_f1, 12))  # max keeps the first of equals
+    return Choice(method, fitted, found, list(member_names))
 
 
 def _checked(log_probabilities: Array, labels: NDArray[np.int64], folds: int) -> tuple[Array, NDArray[np.int64]]:

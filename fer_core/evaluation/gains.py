@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import DataError
+from fer_core.evaluation.votes import vote_rows
 
 if TYPE_CHECKING:  # scipy is slow to import, and showing the table does not need it
     from fer_core.evaluation.paired import Comparison, Interval
 
 BASELINE = "train/baseline"
+CLIP_BASELINE = "clips/baseline"
 NOT_APPLICABLE = "not applicable"
 HARMFUL = "harmful"
 UNCERTAIN = "not distinguishable from 0"
@@ -60,7 +62,7 @@ def gain_rows(
     compare: Compare,
     score: Score,
 ) -> list[Row]:
-    """Return the rows: baseline, phases, techniques alone, rungs of the ladder.
+    """Return the rows: baseline, phases, techniques alone, rungs of the ladder, ways to vote, the clip track.
 
     Args:
         road: plans/road.yaml.
@@ -77,11 +79,13 @@ def gain_rows(
     for name in rungs:
         if name not in states:
             raise DataError(f"The rung {name} has no state; its select stage has not run.")
-    table = _Table(runs, compare, score)
+    table = Table(runs, compare, score)
     ladder = [_rung(table, name, plan, states[name]) for name, plan in rungs.items()]
-    alone = [_alone(table, name, plan) for name, plan in road["techniques"].items()]
+    stills = {name: plan for name, plan in road["techniques"].items() if plan.get("kind") != "temporal"}
+    alone = [_alone(table, name, plan) for name, plan in stills.items()]
     baseline = table.row("baseline", "Baseline", "ladder", None, BASELINE, None, None)
-    return [baseline, *_phases(table, road, rungs, states, ladder), *alone, *ladder]
+    phases = _phases(table, road, rungs, states, ladder)
+    return [baseline, *phases, *alone, *ladder, *vote_rows(table, road), *_clips(table, road)]
 
 
 def rungs_of(road: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -95,7 +99,7 @@ def standing(road: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]]) -
     return str(states[rungs[-1]]["current"]) if rungs else BASELINE
 
 
-class _Table:
+class Table:
     """Makes rows: knows the runs and how to compare them."""
 
     def __init__(self, runs: Mapping[str, Mapping[str, Any]], compare: Compare, score: Score) -> None:
@@ -165,7 +169,7 @@ class _Table:
         new = [run for key, run in self._trained(predictor).items() if key not in known]
         row: Row = {key: sum(run.get(key) or 0.0 for run in new) for key in ("train_seconds", "pretrain_seconds")}
         run = self.runs[predictor]
-        return row | {key: run.get(key) for key in ("epochs", "parameters", "converged")}
+        return row | {key: run.get(key) for key in ("epochs", "parameters", "converged", "milliseconds_per_face")}
 
     def _weak(self, predictor: str | None) -> str:
         """Say so where a predictor learned AUs that are prototypes of the emotion, not annotations."""
@@ -183,12 +187,22 @@ class _Table:
         return found
 
 
-def _alone(table: _Table, name: str, plan: Mapping[str, Any]) -> Row:
+def _clips(table: Table, road: Mapping[str, Any]) -> list[Row]:
+    """The clip track: its own baseline, which every temporal model is measured against, on the same clips."""
+    plans = {name: plan for name, plan in road["techniques"].items() if plan.get("kind") == "temporal"}
+    if not plans:
+        return []
+    title = "Stills of the clip, averaged (the track's baseline)"
+    first = table.row("clips", title, "clip", None, CLIP_BASELINE, None, None)
+    return [first, *(_alone(table, name, plan, "clip") for name, plan in plans.items())]
+
+
+def _alone(table: Table, name: str, plan: Mapping[str, Any], view: str = "alone") -> Row:
     """A technique alone on the baseline."""
     return table.row(
         name,
         plan["title"],
-        "alone",
+        view,
         plan.get("phase"),
         plan.get("alone"),
         plan.get("reference_alone") or BASELINE,
@@ -197,7 +211,7 @@ def _alone(table: _Table, name: str, plan: Mapping[str, Any]) -> Row:
     )
 
 
-def _rung(table: _Table, name: str, plan: Mapping[str, Any], state: Mapping[str, Any]) -> Row:
+def _rung(table: Table, name: str, plan: Mapping[str, Any], state: Mapping[str, Any]) -> Row:
     """A technique on top of the rungs that were kept before it."""
     row = table.row(
         name,
@@ -213,7 +227,7 @@ def _rung(table: _Table, name: str, plan: Mapping[str, Any], state: Mapping[str,
 
 
 def _phases(
-    table: _Table,
+    table: Table,
     road: Mapping[str, Any],
     rungs: Mapping[str, Mapping[str, Any]],
     states: Mapping[str, Mapping[str, Any]],
@@ -249,7 +263,7 @@ _SCORES += [f"{metric}_{end}" for metric in ("accuracy", "uar", "macro_f1") for 
 _SCORES += ["accuracy_validation", "macro_f1_validation"]
 _GAINS = [f"{metric}gain{end}" for metric in ("", "uar_", "macro_f1_") for end in ("", "_low", "_high")]
 _GAINS += ["p_value"]
-_COSTS = ["train_seconds", "pretrain_seconds", "epochs", "parameters", "converged"]
+_COSTS = ["train_seconds", "pretrain_seconds", "epochs", "parameters", "converged", "milliseconds_per_face"]
 _FIRST = ["technique", "view", "phase", "accuracy", "uar", "macro_f1", "gain", "gain_low", "gain_high"]
 _FIRST += ["claimed_low", "claimed_high", "reference", "p_value", "verdict", "kept", "train_seconds", "n_test"]
 _FIRST += ["applicable", "reason", "title", "predictor", "alarms"]

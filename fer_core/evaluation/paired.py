@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
+from fer_core.errors import DataError
 from fer_core.evaluation.intervals import RESAMPLES, interval, resampled_scores
 from fer_core.evaluation.metrics import Floats, Integers, scores
 
@@ -79,6 +80,38 @@ class Judge:
     def _draw(self, predictor: str, metric: str) -> Floats:
         draws: Floats = getattr(self._draws[predictor], metric)
         return draws
+
+
+class Judges:
+    """Several judges, each of the predictors whose names begin with its key and "/"; "" is of all others.
+
+    Clips and pictures have other truths, and no predictor of one is compared with one of the other.
+    """
+
+    def __init__(self, judges: Mapping[str, Judge]) -> None:
+        self._judges = dict(judges)
+
+    def add(self, key: str, judge: Judge) -> None:
+        """Take another judge in."""
+        self._judges[key] = judge
+
+    def score(self, predictor: str, metric: str) -> Interval:
+        """Return what the predictor's judge says; see `Judge.score`."""
+        return self._of(predictor).score(predictor, metric)
+
+    def compare(self, candidate: str, reference: str) -> Comparison:
+        """Return what the judge of both says; see `Judge.compare`.
+
+        Raises:
+            DataError: they were not measured on the same samples.
+        """
+        if self._of(candidate) is not self._of(reference):
+            raise DataError(f"{candidate} and {reference} were measured on other samples and cannot be compared.")
+        return self._of(candidate).compare(candidate, reference)
+
+    def _of(self, predictor: str) -> Judge:
+        key = predictor.partition("/")[0]
+        return self._judges.get(key, self._judges[""])
 
 
 def mcnemar(candidate_right: npt.ArrayLike, reference_right: npt.ArrayLike) -> tuple[float, int, int]:

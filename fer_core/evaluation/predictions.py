@@ -15,7 +15,7 @@ import pandas as pd
 from fer_core.errors import DataError
 from fer_core.evaluation.intervals import clusters_of
 from fer_core.evaluation.metrics import Floats, Integers
-from fer_core.manifest import ATTRIBUTE, attribute_names, au_names, labelled
+from fer_core.manifest import ATTRIBUTE, attribute_names, au_names, labelled, stills
 
 SPLITS = ("validation", "test")
 _SUM_TOLERANCE = 1e-2  # of the probabilities of a picture; float32 and averaging err by far less
@@ -23,7 +23,7 @@ _SUM_TOLERANCE = 1e-2  # of the probabilities of a picture; float32 and averagin
 
 @dataclass(frozen=True)
 class Truth:
-    """The labelled pictures of one split: `ids` (N,), `labels` (N,), `clusters` (N,) by subject or None.
+    """The labelled pictures, or clips, of one split: `ids` (N,), `labels` (N,), `clusters` (N,) by subject or None.
 
     `aus` (N, A) holds 1, 0 or NaN (not annotated) in the order of `au_names`; `dropped` counts pictures without a crop;
     `attributes` maps a name such as "skin" to each picture's bin, (N,) text or None.
@@ -66,8 +66,11 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_truth(manifest: Path, test_truth: Path, test_aus: Path, classes: int) -> dict[str, Truth]:
-    """Read the labels of validation (from the manifest) and test (from the file that alone holds them)."""
-    table = read_table(manifest, ["sample_id", "split", "subject", "emotion", "drop_reason"])
+    """Read the labels of the stills of validation (from the manifest) and test (from the file that alone holds them).
+
+    That file also holds the frames of test clips, which `fer_core.evaluation.clip_truth` reads.
+    """
+    table = read_table(manifest, ["sample_id", "split", "subject", "emotion", "drop_reason", "clip_id"])
     names = au_names(table)
     test_labels = read_table(test_truth, ["sample_id", "emotion"]).set_index("sample_id")["emotion"]
     found = {}
@@ -78,7 +81,7 @@ def read_truth(manifest: Path, test_truth: Path, test_aus: Path, classes: int) -
             raise DataError(f"{manifest} has no usable {split} picture; there is nothing to score.")
         source = test_truth if split == "test" else manifest
         emotions = test_labels if split == "test" else kept.set_index("sample_id")["emotion"]
-        _same_ids(ids, emotions.index.tolist(), f"{source} ({split})", also_allowed=set(rows["sample_id"]))
+        same_ids(ids, emotions.index.tolist(), f"{source} ({split})", also_allowed=set(rows["sample_id"]))
         labels = emotions.loc[ids]
         valid = labels.between(0, classes - 1).fillna(False).astype(bool)
         if not valid.all():
@@ -95,7 +98,7 @@ def read_truth(manifest: Path, test_truth: Path, test_aus: Path, classes: int) -
             clusters=clusters_of(subjects),
             aus=_au_labels(aus, ids, names, test_aus),
             au_names=names,
-            dropped=len(rows) - len(kept),
+            dropped=len(stills(rows)) - len(kept),
             attributes={
                 name.removeprefix(ATTRIBUTE): [None if pd.isna(value) else str(value) for value in kept[name]]
                 for name in attribute_names(table)
@@ -111,7 +114,7 @@ def align_predictions(table: pd.DataFrame, truth: Truth, classes: int, name: str
     classes or AUs, and log-probabilities that are not those of a distribution. NaNs pass: an alarm tells them.
     """
     rows = table[table["split"] == truth.split]
-    _same_ids(truth.ids, rows["sample_id"].tolist(), f"{name} ({truth.split})")
+    same_ids(truth.ids, rows["sample_id"].tolist(), f"{name} ({truth.split})")
     rows = rows.set_index("sample_id").loc[truth.ids]
     values = _matrix(rows["log_probabilities"], classes, f"`log_probabilities` of {name}")
     sums = np.exp(values).sum(axis=1)
@@ -135,10 +138,10 @@ def _matrix(column: pd.Series, width: int, what: str) -> Floats:
     return np.stack(column.to_list()).astype(np.float64)
 
 
-def _same_ids(
+def same_ids(
     expected: list[str], got: list[str], what: str, also_allowed: set[str] | frozenset[str] = frozenset()
 ) -> None:
-    """Refuse a repeated, missing or foreign picture, with the count and the first of them."""
+    """Refuse a repeated, missing or foreign picture, with the count and the first of them; `what` names the file."""
     known = set(got)
     if len(known) < len(got):
         first = pd.Series(got)[pd.Series(got).duplicated()].iloc[0]

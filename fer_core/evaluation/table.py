@@ -9,7 +9,10 @@ VIEWS = {
     "phase": "Phases",
     "alone": "Each technique alone, on the baseline",
     "ladder": "The ladder: each technique on top of those kept before it",
+    "vote": "How members and views vote, against the best member and one view",
+    "clip": "The clip track: models of several frames, on clips of their own",
 }
+_OWN_REFERENCE = ("vote", "clip")  # views that the stills' baseline is no reference of
 _SMALL_CLASS = 5  # test pictures below which a class's recall says little
 _MISSING = "–"
 
@@ -194,18 +197,26 @@ def markdown(
     road: Mapping[str, Any],
     notes: Sequence[str],
     more: Sequence[str] = (),
+    extra: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """Return reports/gains.md: headline, notes, the tables, the lines of `more` sections, how to read them."""
+    """Return reports/gains.md: headline, notes, the tables, the lines of `more` sections, how to read them.
+
+    `extra` has lines that follow a view's table, by the view.
+    """
     lines = ["# What each technique gave", "", f"**{_sentence(headline(summary, road).replace('->', '→'))}**", ""]
     lines += [f"- {note}" for note in notes]
     lines += ["", "![The ladder: accuracy after each technique, and its gain beside the claimed one](ladder.png)", ""]
     baseline = next(row for row in rows if row["predictor"] == BASELINE and row["technique"] == "baseline")
     for view, title in VIEWS.items():
-        part = [baseline, *(row for row in rows if row["view"] == view and row is not baseline)]
-        header = [name for name in _COLUMNS if name != "Kept" or view == "ladder"]
-        lines += [f"## {title}", "", line(header), line(["---", *("---:" for _ in header[1:6]), *_LEFT[view]])]
+        part = [row for row in rows if row["view"] == view and row is not baseline]
+        if not part and view in _OWN_REFERENCE:
+            continue
+        if view not in _OWN_REFERENCE:
+            part.insert(0, baseline)
+        header = [name for name in _COLUMNS if _ONLY.get(name, view) == view]
+        lines += [f"## {title}", "", line(header), line([_MARKS.get(name, "---:") for name in header])]
         lines += [line([_COLUMNS[name](row) for name in header]) for row in part]
-        lines.append("")
+        lines += ["", *(extra or {}).get(view, [])]
     return "\n".join([*lines, *more, _LEGEND])
 
 
@@ -220,9 +231,13 @@ _COLUMNS = {
     "p": lambda row: _MISSING if row["p_value"] is None else f"{row['p_value']:.2g}",
     "Kept": kept_text,
     "Train s": seconds_text,
+    "ms a face": lambda row: (
+        _MISSING if row["milliseconds_per_face"] is None else f"{row['milliseconds_per_face']:.1f}"
+    ),
     "Alarms": lambda row: "; ".join(row["alarms"]),
 }
-_LEFT = {view: [":---", "---:", *([":---:"] if view == "ladder" else []), "---:", ":---"] for view in VIEWS}
+_ONLY = {"Kept": "ladder", "ms a face": "vote"}  # columns of one view
+_MARKS = {"Technique": "---", "Verdict": ":---", "Kept": ":---:", "Alarms": ":---"}
 
 _LEGEND = """## Reading the table
 
@@ -241,6 +256,8 @@ _LEGEND = """## Reading the table
 - **p** is McNemar's exact test of the same comparison.
 - **Kept**: whether the rung stays on the ladder. This is decided by macro-F1 on validation, never by test pictures.
 - **Train s**: seconds of training beyond what the reference needed, + seconds of pretraining.
+- **ms a face**: milliseconds of prediction, all members and views together, on this machine.
+- **Clip track**: its people and labels are its own; every model is compared with stills of the same clips, averaged.
 - **Alarms**: signs that a run went wrong. "Not converged" means that it still improved at its last epoch.
 """
 

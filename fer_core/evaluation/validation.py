@@ -9,11 +9,12 @@ import pandas as pd
 from fer_core.errors import DataError
 from fer_core.evaluation.metrics import Floats, scores
 from fer_core.evaluation.predictions import Truth, align_predictions, read_table
+from fer_core.manifest import stills
 
 
 def read_validation(manifest: Path) -> Truth:
-    """Read the labels of every validation face that was not dropped; the test split is not looked at."""
-    table = read_table(manifest, ["sample_id", "split", "emotion", "drop_reason"])
+    """Read the labels of every validation still that was not dropped; the test split is not looked at."""
+    table = stills(read_table(manifest, ["sample_id", "split", "emotion", "drop_reason", "clip_id"]))
     rows = table[table["split"].eq("validation") & table["drop_reason"].isna()]
     if rows.empty:
         raise DataError(f"{manifest} has no usable validation picture; there is nothing to choose by.")

@@ -31,11 +31,15 @@ Batches = Iterable[list[tuple[str, bytes | None]]]
 
 
 def choose_detector(config: AlignConfig, manifest: pd.DataFrame) -> str:
-    """Resolve `auto`: landmarks where so few rows lack them that the stage would not fail, none otherwise."""
+    """Resolve `auto`: landmarks where so few rows lack them that the stage would not fail, none otherwise.
+
+    Few of the stills as well as few of the frames of clips: many of one kind must not hide that the other has none.
+    """
     if config.detector != "auto":
         return config.detector
     usable = manifest[manifest["drop_reason"].isna()]
-    return ANNOTATED if usable["landmarks"].notna().mean() >= 1 - config.max_dropped else WHOLE
+    shares = usable["landmarks"].notna().groupby(usable["clip_id"].isna()).mean()
+    return ANNOTATED if shares.min() >= 1 - config.max_dropped else WHOLE
 
 
 def cutter(config: AlignConfig, manifest: pd.DataFrame) -> Cutter:
@@ -60,7 +64,7 @@ def align(manifest: pd.DataFrame, batches: Batches, grey: bool, config: AlignCon
     """Align every picture that ingest did not drop and write the crops.
 
     Args:
-        manifest: as ingest writes it.
+        manifest: as ingest writes it; frames of clips are cut like any other picture.
         batches: encoded pictures in manifest order; None where ingest found no file.
         grey: whether crops have one channel instead of three.
         config: how.

@@ -20,13 +20,20 @@ def build_encoder(
     size: int,
     attention: str = "none",
     pretrained: bool = False,
+    drop_path: float = 0.0,
 ) -> Encoder:
     """Build what turns pictures into pooled features, without heads (for pretraining).
 
     The arguments are those of `build_model`.
     """
     backbone = create_backbone(
-        timm_name, model_args, in_chans, size, pretrained=pretrained, pool_patches=attention != "none"
+        timm_name,
+        model_args,
+        in_chans,
+        size,
+        pretrained=pretrained,
+        pool_patches=attention != "none",
+        drop_path=drop_path,
     )
     module = build_attention(attention, backbone, in_chans, size)
     return Encoder(backbone, module, input_statistics(backbone, in_chans), in_chans, size)
@@ -48,6 +55,7 @@ def build_model(
     intensities: bool = False,
     pretrained: bool = False,
     drop_rate: float = 0.0,
+    drop_path: float = 0.0,
 ) -> FerModel:
     """Build an expression classifier, with an AU head when `aus` > 0.
 
@@ -67,6 +75,7 @@ def build_model(
         intensities: the AU head also predicts how strong each AU is.
         pretrained: load timm's weights (needs the network or a cache).
         drop_rate: dropout of the pooled features before the heads.
+        drop_path: stochastic depth, see `create_backbone`.
 
     Raises:
         ConfigError: an unknown name (the nearest are listed), or arguments that the network refuses.
@@ -93,6 +102,7 @@ def build_model(
         size=size,
         attention=attention,
         pretrained=pretrained,
+        drop_path=drop_path,
     )
     outputs = classes if pairs is None else pairs.shape[1]
     emotion_head = build_head(head, encoder.num_features, outputs, scale=head_scale)

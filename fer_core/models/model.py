@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from fer_core.errors import ConfigError
 from fer_core.models.attention import OnMap
-from fer_core.models.backbone import final_map
+from fer_core.models.backbone import final_map, takes_one_size
 from fer_core.targets import compound_log_scores
 
 
@@ -37,6 +38,7 @@ class Encoder(nn.Module):
         backbone: the timm network without classifier.
         attention: a module on its final feature map, or the identity.
         num_features: D.
+        size: side of the pictures in pixels that the network was built for, and the only one if `fixed`.
     """
 
     mean: Tensor
@@ -56,13 +58,24 @@ class Encoder(nn.Module):
         self.register_buffer("mean", statistics[0].reshape(1, -1, 1, 1))
         self.register_buffer("std", statistics[1].reshape(1, -1, 1, 1))
         self.num_features = final_map(backbone, in_chans, size)[1].shape[1]
+        self.size = size
+        self.fixed = takes_one_size(backbone)
 
     def features(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, D) before the heads, attention applied."""
         return self.attend(x)[0]
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the pooled features (B, D), and the logits (B, R, h, w) of an attention that is to be taught."""
+        """Return the pooled features (B, D), and the logits (B, R, h, w) of an attention that is to be taught.
+
+        Raises:
+            ConfigError: the network takes one size, and the pictures have another.
+        """
+        if self.fixed and tuple(x.shape[2:]) != (self.size, self.size):
+            raise ConfigError(
+                f"Expected pictures of {self.size} x {self.size} px, the `profiles.<profile>.size` that the network "
+                f"was built for; got {x.shape[2]} x {x.shape[3]}."
+            )
         features = self.backbone.forward_features((x - self.mean) / self.std)  # type: ignore[operator]
         logits = None
         if isinstance(self.attention, OnMap):

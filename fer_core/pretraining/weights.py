@@ -5,12 +5,13 @@ Published names are translated by `fer_core.pretraining.layouts`.
 
 from collections import Counter
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from timm.layers import resample_abs_pos_embed, resample_patch_embed
+from timm.layers import resample_abs_pos_embed, resample_patch_embed, resize_rel_pos_bias_table
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
@@ -27,6 +28,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "backbone")
 # how the classifiers of published networks are called; a backbone has none
 CLASSIFIERS = ("fc", "classifier", "head", "last_linear", "logits", "F8", "feat_extract", "head.fc")
 
+# constants of a windowed transformer at the size of its own training, which some files hold; timm makes its own
+_CONSTANTS = ("attn_mask", "relative_position_index", "relative_coords_table")
 _KINDS = ("weight", "bias", "kernel")
 
 
@@ -83,12 +86,13 @@ def load_backbone(model: nn.Module, path: Path) -> LoadReport:
 
     The file has timm's names or those of a layout in `fer_core.pretraining.layouts`. Names may carry any prefix
     ("module.", "backbone.", ...) and stand under a wrapper key such as "state_dict". Input channels, patch size and
-    position embeddings are adapted by timm's own functions.
+    position embeddings, relative ones in windows among them, are adapted by timm's own functions.
 
     Raises:
         ConfigError: no such file, not a tensor-only file, a layout of another network, under 90 % of the backbone's
             tensors or of their numbers matched, its first convolution did not, over 10 % of the file's tensors (a
-            classifier aside) have no place in it, as a deeper network's have not, or a number is not finite.
+            classifier aside) have no place in it, as a deeper network's have not, its positions are of no square or of
+            other prefix tokens than the backbone's, or a number is not finite.
     """
     backbone = _backbone(model)
     wanted = {
@@ -97,6 +101,8 @@ def load_backbone(model: nn.Module, path: Path) -> LoadReport:
         if not name.endswith("num_batches_tracked")  # a counter, absent from many published files
     }
     found, layout = translate(read_tensors(path), backbone, str(path))
+    if not any(name.endswith(_CONSTANTS) for name in wanted):
+        found = {name: tensor for name, tensor in found.items() if not name.endswith(_CONSTANTS)}
     prefix = _prefix(found, wanted)
     named = {name.removeprefix(prefix): (name, tensor) for name, tensor in found.items()}
     if "fc_norm.weight" in wanted and "fc_norm.weight" not in named:
@@ -207,9 +213,18 @@ def _fit(name: str, value: Tensor, like: Tensor, backbone: nn.Module) -> Tensor 
     if value.shape == like.shape:
         return value
     if name.endswith("pos_embed") and value.ndim == like.ndim == 3 and value.shape[2] == like.shape[2]:
-        prefix = 0 if getattr(backbone, "no_embed_class", False) else getattr(backbone, "num_prefix_tokens", 0)
+        prefix = 0 if getattr(backbone, "no_embed_class", False) else int(getattr(backbone, "num_prefix_tokens", 0))
+        places = value.shape[1] - prefix
+        if places < 1 or isqrt(places) ** 2 != places:
+            raise ConfigError(
+                f"Expected {name} to hold a square of places and the backbone's {prefix} prefix tokens; the file has "
+                f"{value.shape[1]} in all. Do `class_token` and `reg_tokens` in the model's `args` suit the file?"
+            )
         grid = backbone.patch_embed.grid_size  # type: ignore[union-attr]
-        value = resample_abs_pos_embed(value, list(grid), num_prefix_tokens=int(prefix))  # type: ignore[arg-type]
+        value = resample_abs_pos_embed(value, list(grid), num_prefix_tokens=prefix)  # type: ignore[arg-type]
+    if name.endswith("relative_position_bias_table") and value.ndim == 2 and value.shape[1:] == like.shape[1:]:
+        window: Any = backbone.get_submodule(name.rpartition(".")[0]).window_size
+        value = resize_rel_pos_bias_table(value, window, tuple(like.shape))
     if value.ndim == like.ndim == 4 and value.shape[0] == like.shape[0]:
         first = next(key for key, tensor in backbone.state_dict().items() if tensor.ndim == 4)
         if name == first and value.shape[1] != like.shape[1]:

@@ -1,4 +1,4 @@
-"""Faces in memory: one split of the manifest with its pixels, as tensors."""
+"""Faces in memory: the still pictures of one split of the manifest with their pixels, as tensors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fer_core.errors import DataError
-from fer_core.manifest import stack_lists
+from fer_core.manifest import stack_lists, stills
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,16 @@ def load_faces(
     *,
     weak_aus: bool = False,
 ) -> FaceSet:
-    """Load the rows of `splits` that have a crop, of a manifest of real faces or of one of synthetic faces.
+    """Load the stills of `splits` that have a crop, of a manifest of real faces or of one of synthetic faces.
+
+    Frames of clips never come: a clip's class is no label of its first frame.
 
     Raises:
-        DataError: `faces` is missing or holds fewer crops than the manifest points to.
+        DataError: `faces` is missing or holds fewer crops than the manifest points to, or the manifest has no column
+            `clip_id`.
     """
-    rows = manifest[manifest["split"].isin(list(splits)) & manifest["crop_index"].notna()]
+    rows = stills(manifest)
+    rows = rows[rows["split"].isin(list(splits)) & rows["crop_index"].notna()]
     try:
         crops = np.load(faces, mmap_mode="r")
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from fer_core.errors import DataError
 from fer_core.evaluation.metrics import au_scores, scores
 from fer_core.labels import LabelSet
 from fer_core.models import FerModel, build_model
+from fer_core.models.backbone import drop_rates
 from fer_core.models.cpu import prepare_cpu
 from fer_core.pretraining.weights import load_backbone
 from fer_core.progress import Bar, note
@@ -60,10 +61,18 @@ def new_model(
         au_head=recipe.au_head,
         intensities=recipe.au_intensity > 0,
         pretrained=pretrained,
+        drop_path=recipe.drop_path,
     )
+    if recipe.drop_path > 0 and not drop_rates(model.backbone):
+        note(f"drop_path does nothing here: {recipe.timm} has no residual branch that it could leave out")
     if initial is not None:
         note(f"first weights from {initial}: {load_backbone(model.backbone, initial)}")
     return model
+
+
+def wants_timms_own(recipe: Recipe) -> bool:
+    """Return whether the run starts from timm's published weights, which a file in `weights` replaces."""
+    return recipe.init == "imagenet" and recipe.weights is None
 
 
 def train(
@@ -90,7 +99,7 @@ def train(
     train_set, validation = sets["train"].to(device), sets["validation"].to(device)
     channels = train_set.pixels.shape[3]
     aus = len(train_set.au_names)
-    model = new_model(recipe, channels, labels, aus, initial, pretrained=recipe.init == "imagenet")
+    model = new_model(recipe, channels, labels, aus, initial, pretrained=wants_timms_own(recipe))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner(recipe, model, train_set, labels)
     checkpoint = Checkpoint(work)

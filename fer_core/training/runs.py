@@ -15,7 +15,7 @@ from fer_core.recipe import Recipe
 from fer_core.training.device import pick_device
 from fer_core.training.faces import FaceSet
 from fer_core.training.loop import new_model
-from fer_core.tta import average, predict_views
+from fer_core.tta import predict_views
 
 
 def save_run(model: FerModel, path: Path) -> None:
@@ -33,8 +33,7 @@ def load_run(recipe: Recipe, weights: Path, channels: int, labels: LabelSet, aus
 
 
 def predict_with_views(model: FerModel, faces: FaceSet, names: Sequence[str]) -> np.ndarray[Any, Any]:
-    """Return log-probabilities (N, K): the log of the mean probability over the views `names`."""
+    """Return every view's log-probabilities, (V, N, K), of the views `names`; `fer_core.views` joins them."""
     device = next(model.parameters()).device
     images = faces.to(device).images(torch.arange(len(faces), device=device))
-    logs = predict_views(model, images, list(names), batch_size=256)
-    return np.asarray(average(torch.as_tensor(logs)), dtype=np.float64)
+    return predict_views(model, images, list(names), batch_size=256).numpy().astype(np.float64)

@@ -6,9 +6,10 @@ from typing import Any
 
 from fer_core.errors import DataError
 from fer_core.files import read_json, read_yaml
+from stages.lib.predictors import predictor_folders
 
 Row = dict[str, Any]
-KINDS = ("train", "stack", "tta")
+KINDS = ("train", "stack", "tta", "clips")
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def read_inputs(places: Places) -> Inputs:
         summary=read_json(summary) if summary.exists() else {},
         road=read_yaml(places.plans / "road.yaml"),
         statuses={
-            f"{kind}/{path.parent.name}": read_json(path)
-            for kind in KINDS
-            for path in sorted((places.data / kind).glob("*/status.json"))
+            name: read_json(folder / "status.json")
+            for name, folder in predictor_folders(places.data, KINDS).items()
+            if (folder / "status.json").exists()
         },
         synthesis=read_json(places.metrics / "synthesis.json"),
     )

@@ -7,12 +7,13 @@ import pytest
 from fer_core.aus.join import ALONE, REPLACED, WEAK, join, join_prototypes, without_aus
 from fer_core.aus.labels import AuLabels
 from fer_core.errors import DataError
+from fer_core.manifest import without_clips
 
 
 def manifest(train: int = 8) -> pd.DataFrame:
     split = ["train"] * train + ["validation"] * 2 + ["test"] * 3 + ["pool"]
     names = [f"{k:04d}" for k in range(len(split))]
-    return pd.DataFrame({"sample_id": names, "split": split, "drop_reason": None})
+    return without_clips(pd.DataFrame({"sample_id": names, "split": split, "drop_reason": None}))
 
 
 def labels(table: pd.DataFrame, **aus: list[float]) -> AuLabels:
@@ -175,3 +176,34 @@ def test_prototypes_of_classes_that_train_lacks_are_left_out() -> None:
 def test_prototypes_need_classes_that_the_table_knows() -> None:
     with pytest.raises(DataError, match=r"`au_labels: prototypes` knows .*; got the class 'bored'"):
         join_prototypes(emotional([0] * 8), (*CLASSES, "bored"))
+
+
+def with_clips(table: pd.DataFrame) -> pd.DataFrame:
+    """Put three frames of a train clip before the rows, and one of a test clip behind them."""
+    frames = pd.DataFrame({"sample_id": [f"clips/a/{k}" for k in range(3)], "split": "train", "drop_reason": None})
+    frames = frames.assign(clip_id="clips/a", frame=pd.array(range(3), dtype="Int16"))
+    last = frames[:1].assign(sample_id="clips/b/0", split="test", clip_id="clips/b")
+    return pd.concat([frames, table, last], ignore_index=True)
+
+
+def test_frames_of_clips_have_no_aus_and_count_nowhere() -> None:
+    table = manifest()
+    source = labels(table, AU1=column(table, {0, 9, 11}, {2}), AU12=column(table, {1, 11, 12}, {2}))
+    strong = pd.DataFrame({"AU1": column(table, {0, 9})}, index=table["sample_id"])
+    plain, joined = join(table, source, intensities=strong), join(with_clips(table), source, intensities=strong)
+    assert joined.report == plain.report, "neither covered nor missing"
+    pd.testing.assert_frame_equal(joined.test_aus, plain.test_aus)
+    aus = ["AU1", "AU12", "AU1_intensity"]
+    inside = joined.manifest["clip_id"].notna()
+    assert joined.manifest.loc[inside, aus].isna().all(axis=None)
+    pd.testing.assert_frame_equal(joined.manifest.loc[~inside, aus].reset_index(drop=True), plain.manifest[aus])
+
+
+def test_prototypes_are_none_of_clips() -> None:
+    table = manifest().assign(emotion=pd.array([0] * 14, dtype="Int16"))
+    both = with_clips(table)
+    both["emotion"] = both["emotion"].fillna(0).astype("Int16")
+    plain, joined = join_prototypes(table, ["happiness"]), join_prototypes(both, ["happiness"])
+    assert joined.report == plain.report
+    inside = joined.manifest["clip_id"].notna()
+    assert joined.manifest.loc[inside, joined.report["names"]].isna().all(axis=None)

@@ -16,6 +16,7 @@ from fer_core.augment.mixing import MIXES
 from fer_core.augment.regions import TEMPLATE
 from fer_core.errors import DataError
 from fer_core.files import write_json
+from fer_core.manifest import without_clips
 from fer_core.training.faces import FaceSet, load_faces
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def data(tmp_path: Path) -> Path:
         }
     )
     table["emotion"] = table["emotion"].astype("Int64")
-    table.to_parquet(tmp_path / "join_aus" / "manifest.parquet")
+    without_clips(table).to_parquet(tmp_path / "join_aus" / "manifest.parquet")
     write_json(tmp_path / "join_aus" / "aus.json", {"names": ["AU1"]})
     return tmp_path
 

@@ -22,6 +22,7 @@ from benchmarks.variants import GROUPS
 from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError, DataError
 from fer_core.files import read_json, write_json
+from fer_core.manifest import without_clips
 from fer_core.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def tiny(folder: Path, size: int = 32) -> Path:
     crops = np.clip(tones + rng.normal(40, 15, (len(rows), size, size, 3)), 0, 255).astype(np.uint8)
     for name in ("ingest", "join_aus", "align"):
         (folder / name).mkdir(parents=True)
-    table.to_parquet(folder / "join_aus" / "manifest.parquet")
+    without_clips(table).to_parquet(folder / "join_aus" / "manifest.parquet")
     np.save(folder / "align" / "faces.npy", crops)
     write_json(folder / "join_aus" / "aus.json", {"names": ["AU12"]})
     write_json(folder / "ingest" / "card.json", {"classes": ["a", "b", "c"], "vote_names": None})

@@ -32,6 +32,24 @@ def write_rafce(folder: Path, pictures: bool = True) -> Path:
     return folder
 
 
+def write_clips(folder: Path, people: bool = True) -> Path:
+    """Write six clips of three frames, two of each split, beside the pictures: clip 000k has class k and person ck."""
+    for k in range(6):
+        place = folder / "clips" / f"{k:04d}"
+        place.mkdir(parents=True)
+        for frame in range(3):
+            (place / f"{frame}.jpg").write_bytes(jpeg(200 + 10 * k + frame))
+    names = [f"{k:04d}" for k in range(6)]
+    write(folder / "clip_emolabel.txt", [f"{name} {k}" for k, name in enumerate(names)])
+    write(folder / "clip_partition.txt", [f"{name} {code}" for name, code in zip(names, "002211", strict=True)])
+    points = "6 8 13 8 10 11 7 15 12"
+    frames = [f"{name}/{frame}.jpg {points} {frame}" for name in names for frame in range(3)]
+    write(folder / "clip_landmark.txt", frames)
+    if people:
+        write(folder / "clip_subject.txt", [f"{name} c{k}" for k, name in enumerate(names)])
+    return folder
+
+
 def write(path: Path, lines: list[str]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

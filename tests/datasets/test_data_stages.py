@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from made_up_sets import edit, write, write_fer2013, write_rafce
+from made_up_sets import edit, write, write_clips, write_fer2013, write_rafce
 from typer.testing import CliRunner, Result
 
+from fer_core.evaluation.clip_truth import read_clip_truth, read_clip_validation
+from fer_core.evaluation.predictions import read_truth
+from fer_core.evaluation.validation import read_validation
 from fer_core.files import read_json
-from fer_core.manifest import read_manifest
+from fer_core.manifest import SPLITS, clip_frames, read_manifest, stills
+from fer_core.training.faces import load_faces
 from stages import align, ingest, join_aus
 
 PARAMS = {
@@ -68,6 +72,45 @@ def test_from_published_files_to_aus(root: Path) -> None:
     assert len(report["left_out"]) == 20
     for name in STAGES:
         assert not [path for path in (root / "data" / name).iterdir() if path.name.endswith(".tmp")]
+
+
+def what_stills_say(root: Path) -> tuple[object, ...]:
+    """Return what every reader of stills makes of the data, in numbers and names that can be compared."""
+    aus, ingested = root / "data/join_aus", root / "data/ingest"
+    table = read_manifest(aus / "manifest.parquet")
+    report = read_json(aus / "aus.json")
+    faces = [load_faces(table, root / "data/align/faces.npy", [split], report["names"]) for split in SPLITS]
+    truth = read_truth(aus / "manifest.parquet", ingested / "test_truth.parquet", aus / "test_aus.parquet", 14)
+    return (
+        report,
+        [(found.ids, found.labels.tolist(), found.aus.nan_to_num(-1).tolist()) for found in faces],
+        {
+            split: (t.ids, t.labels.tolist(), np.nan_to_num(t.aus, nan=-1).tolist(), t.dropped)
+            for split, t in truth.items()
+        },
+        read_validation(aus / "manifest.parquet").ids,
+        pd.read_parquet(aus / "test_aus.parquet").fillna(-1).to_dict("list"),
+        read_json(ingested / "card.json")["counts"],
+    )
+
+
+@pytest.mark.parametrize("kind", ["annotated", "prototypes"])
+def test_clips_change_nothing_for_stills(root: Path, kind: str) -> None:
+    set_params(root, au_labels=kind)
+    run_all()
+    before = what_stills_say(root)
+    write_clips(root / "data/raw/rafce")
+    run_all()
+    assert what_stills_say(root) == before
+    table = read_manifest(root / "data/join_aus/manifest.parquet")
+    frames = clip_frames(table)
+    assert len(frames) == 18 and len(stills(table)) == 112
+    assert frames["crop_index"].notna().all() and frames["aligned_landmarks"].notna().all(), "cut like pictures"
+    assert np.load(root / "data/align/faces.npy", mmap_mode="r").shape == (130, 16, 16, 3)
+    assert frames[read_json(root / "data/join_aus/aus.json")["names"]].isna().all(axis=None)
+    truth = read_clip_truth(root / "data/join_aus/manifest.parquet", root / "data/ingest/test_truth.parquet", 14)
+    assert (truth["test"].ids, truth["test"].labels.tolist()) == (["clips/0004", "clips/0005"], [4, 5])
+    assert read_clip_validation(root / "data/align/manifest.parquet").labels.tolist() == [2, 3]
 
 
 def test_a_set_without_aus(root: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fer_core.datasets.limit import limit_rows, shares
 from fer_core.datasets.rafce import read
 from fer_core.errors import ConfigError
+from fer_core.manifest import without_clips
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=40), st.data())
@@ -30,7 +31,7 @@ def rows() -> pd.DataFrame:
     table["emotion"] = table["emotion"].astype("Int16")
     table["drop_reason"] = None
     table["sample_id"] = [f"{k:03d}" for k in range(len(table))]
-    return table
+    return without_clips(table)
 
 
 def test_limit_keeps_exactly_n_of_every_split_and_class_and_the_pool() -> None:

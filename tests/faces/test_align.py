@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fer_core.errors import ConfigError, DataError
-from fer_core.faces.align import Batches, align, all_grey
+from fer_core.faces.align import Batches, align, all_grey, choose_detector
 from fer_core.faces.config import AlignConfig, read_config
 from fer_core.faces.pixels import decode, is_grey, resize, warp
 from fer_core.faces.similarity import ARCFACE, template
@@ -191,3 +191,15 @@ def test_a_wrong_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="`size` to be an integer from 8; got '64'"):
         read_config(None, "64")
     assert read_config(None, 64) == AlignConfig(64)
+
+
+def test_auto_asks_stills_and_frames_of_clips_apart() -> None:
+    """A hundred frames with landmarks must not hide that the two stills have none, nor the other way round."""
+    points = face()[1].ravel()
+    config = AlignConfig(64, "auto", max_dropped=0.02)
+    for in_clips in (True, False):
+        table = manifest([points] * 100 + [None] * 2, split=["train"] * 102)
+        clip = [in_clips] * 100 + [not in_clips] * 2
+        table["clip_id"] = pd.Series([f"clips/{k}" if inside else None for k, inside in enumerate(clip)], dtype="str")
+        assert choose_detector(config, table) == "none"
+        assert choose_detector(config, table[:100]) == "landmarks"

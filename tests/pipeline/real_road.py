@@ -84,7 +84,7 @@ def set_params(folder: Path, **values: object) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-MEASURED = {"train_seconds", "pretrain_seconds", "milliseconds_per_face", "seconds"}
+MEASURED = {"train_seconds", "pretrain_seconds", "milliseconds_per_face", "milliseconds_per_face_plain", "seconds"}
 
 
 def without_times(value: Any) -> Any:

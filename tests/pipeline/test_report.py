@@ -13,6 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from typer.testing import CliRunner
 
 from fer_core.evaluation.predictions import read_truth
+from fer_core.manifest import without_clips
 from stages.evaluate import app as evaluate
 from stages.report import app as report
 
@@ -64,7 +65,7 @@ def build(root: Path, subjects: bool = False, aus: bool = True) -> None:
     labels[-4:] = [4, 3, 2, 4]  # the rare class has test pictures
     ids = [f"{i:04d}" for i in range(len(labels))]
     split = ["validation"] * VALIDATION + ["test"] * TEST
-    manifest = pd.DataFrame({"sample_id": ids, "split": split, "drop_reason": None})
+    manifest = without_clips(pd.DataFrame({"sample_id": ids, "split": split, "drop_reason": None}))
     manifest["subject"] = [f"s{i // 3}" for i in range(len(ids))] if subjects else None
     manifest["emotion"] = pd.array([*labels[:VALIDATION], *[None] * TEST], dtype="Int16")
     au_names = ["AU1", "AU12"] if aus else []
@@ -82,6 +83,7 @@ def build(root: Path, subjects: bool = False, aus: bool = True) -> None:
     test_aus.to_parquet(root / "data/join_aus/test_aus.parquet")
     (root / "metrics/synthesis.json").write_text(json.dumps(QUALITY))
     card = {"data": "standin", "title": "Made-up faces", "classes": CLASSES, "notes": ["generated faces, not people"]}
+    card["clips"] = False
     (root / "data/ingest/card.json").write_text(json.dumps(card))
     for number, (name, (right, extra)) in enumerate(PREDICTORS.items()):
         seed = 7 if extra.get("fingerprint") else number + 10  # equal fingerprints, equal predictions
@@ -149,7 +151,7 @@ def write_road(root: Path) -> None:
         3: {"title": "Phase 3: final", "from": 75, "to": 80, "claimed": [5, None]},
     }
     road = {"data": "standin", "profile": "demo", "notes": ["generated faces, not people"]}
-    road |= {"phases": phases, "techniques": techniques}
+    road |= {"phases": phases, "techniques": techniques, "baseline": {"loss": "ce", "au_weight": 0.0}}
     (root / "plans/road.yaml").write_text(yaml.safe_dump(road, sort_keys=False))
     current = "train/baseline"
     for rung in LADDER:
@@ -158,7 +160,13 @@ def write_road(root: Path) -> None:
         candidate = techniques[rung]["candidate"] if applicable else None
         current = candidate if kept else current
         state = {"rung": rung, "applicable": applicable, "reason": None if applicable else "no identities"}
-        state |= {"kept": kept, "candidate": candidate, "reference": reference, "current": current}
+        state |= {
+            "recipe": {"loss": "ce", "au_weight": 0.5},
+            "kept": kept,
+            "candidate": candidate,
+            "reference": reference,
+            "current": current,
+        }
         folder = root / "data/select" / rung
         folder.mkdir(parents=True)
         (folder / "state.yaml").write_text(yaml.safe_dump(state))

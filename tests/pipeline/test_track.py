@@ -114,7 +114,7 @@ def test_the_run_table_is_the_gains_table(ready: Path, capsys: pytest.CaptureFix
         assert run.data.tags["verdict"] == row["verdict"]
         assert run.data.tags["view"] == row["view"]
     by_name = {run.info.run_name: run for run in runs}
-    assert by_name["alone: Temporal"].data.tags["reason"] == "no clips"
+    assert by_name["clip: Temporal"].data.tags["reason"] == "no clips"
     assert by_name["ladder: Attention"].data.tags["kept"] == "no"
     assert by_name["alone: ViT"].data.params["ssl.method"] == "none"
     beyond = [by_name[name] for name in ("Beyond the roadmap", "alone: Votes", "ladder: Votes")]

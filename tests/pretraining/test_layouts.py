@@ -103,7 +103,14 @@ def test_every_layout_is_recognised_by_its_own_rule_alone():
             ("conv1.weight", "layer1.0.conv4.weight", "layer1.0.conv5.weight"), torch.zeros(1, 3)
         ),
         "deepface": dict.fromkeys(("C1/kernel", "L4/kernel", "F7/kernel"), torch.zeros(1)),
-        "timm": network("resnet50").state_dict() | network("test_vit").state_dict(),
+        "huggingface": dict.fromkeys(
+            ("vit.embeddings.cls_token", "vit.embeddings.patch_embeddings.projection.weight"), torch.zeros(1)
+        ),
+        "swin": {"module.layers.0.downsample.reduction.weight": torch.zeros(1)},
+        "timm": network("resnet50").state_dict()
+        | network("test_vit").state_dict()
+        | network("swin_tiny_patch4_window7_224").state_dict()
+        | network("convnext_tiny").state_dict(),
     }
     assert files.keys() - {"timm"} == LAYOUTS.keys()
     for name, state in files.items():

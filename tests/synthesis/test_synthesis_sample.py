@@ -148,7 +148,11 @@ def test_rows_are_a_valid_manifest(tmp_path):
         ("split", "validation", "`split` must be train in a row of a synthetic face"),
         ("subject", "someone", "`subject` must be null in a row of a synthetic face"),
         ("AU1", 1.0, "`AU1` must be null in a row of a synthetic face"),
+        ("clip_id", "clips/1", "`frame` must not be null in a row that has a `clip_id`"),
         ("attr_skin", "dark", "`attr_skin` must be null in a row of a synthetic face"),
     ):
         with pytest.raises(DataError, match=message):
             validate(back.assign(**{column: value}), "synthesise", 3)
+    in_a_clip = back.assign(clip_id="clips/1", frame=pd.array(range(3), dtype="Int16"), emotion=0)
+    with pytest.raises(DataError, match="`clip_id` must be null in a row of a synthetic face"):
+        validate(in_a_clip, "synthesise", 3)

@@ -10,6 +10,7 @@ import torch
 
 from fer_core.errors import DataError
 from fer_core.evaluation.validation import prediction_table
+from fer_core.manifest import without_clips
 from fer_core.training.faces import joined, load_faces
 
 
@@ -23,7 +24,7 @@ def crops(tmp_path: Path) -> Path:
 @pytest.fixture
 def manifest() -> pd.DataFrame:
     points = [np.arange(10, dtype=np.float32), None, None, None, None]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "sample_id": ["a", "b", "c", "d", "e"],
             "split": ["train", "train", "validation", "test", "train"],
@@ -37,6 +38,7 @@ def manifest() -> pd.DataFrame:
             "AU12_intensity": pd.array([0, 4, None, None, 1], dtype="Float32"),
         }
     )
+    return without_clips(table)
 
 
 def test_rows_of_the_split_that_have_a_crop(manifest: pd.DataFrame, crops: Path) -> None:
@@ -59,6 +61,19 @@ def test_test_faces_come_without_a_label(manifest: pd.DataFrame, crops: Path) ->
     found = load_faces(manifest, crops, ["test"])
     assert found.ids == ["d"] and found.labels.tolist() == [-1]
     assert found.aus.shape == (1, 0) and found.votes.shape == (1, 0)
+
+
+def test_frames_of_clips_never_come(manifest: pd.DataFrame, crops: Path) -> None:
+    """Neither to training, nor to pretraining on people, nor to the GAN: all of them load their faces here."""
+    expected = {split: load_faces(manifest, crops, [split], ["AU1"]) for split in ("train", "validation", "test")}
+    frames = manifest[:4].assign(clip_id=["x", "x", "y", "z"], frame=pd.array([0, 1, 0, 0], dtype="Int16"))
+    frames["sample_id"] = "clips/" + frames["sample_id"]
+    both = pd.concat([frames, manifest], ignore_index=True)
+    for split, found in expected.items():
+        loaded = load_faces(both, crops, [split], ["AU1"])
+        assert loaded.ids == found.ids and loaded.pixels.equal(found.pixels) and loaded.labels.equal(found.labels)
+    with pytest.raises(DataError, match="the column `clip_id`"):
+        load_faces(both.drop(columns="clip_id"), crops, ["train"])
 
 
 def test_a_split_without_rows_is_an_empty_set(manifest: pd.DataFrame, crops: Path) -> None:

@@ -1,4 +1,4 @@
-"""Layouts of published face weights. A new one is one file and one entry here.
+"""Layouts of published weights. A new one is one file and one entry here.
 
 A file of none of these layouts is taken for timm's own names, which are also what `save_backbone` writes.
 """
@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from fer_core.errors import ConfigError
 from fer_core.pretraining.layouts.deepface import DEEPFACE
 from fer_core.pretraining.layouts.facenet import FACENET
+from fer_core.pretraining.layouts.huggingface import HUGGINGFACE
 from fer_core.pretraining.layouts.insightface import INSIGHTFACE
 from fer_core.pretraining.layouts.layout import Layout
+from fer_core.pretraining.layouts.swin import SWIN
 from fer_core.pretraining.layouts.vggface2 import VGGFACE2, VGGFACE2_BGR
 
 __all__ = ["LAYOUTS", "Layout", "translate"]
@@ -20,6 +22,8 @@ LAYOUTS: dict[str, Layout] = {
     "vggface2": VGGFACE2,
     "vggface2_bgr": VGGFACE2_BGR,
     "deepface": DEEPFACE,
+    "huggingface": HUGGINGFACE,
+    "swin": SWIN,
 }
 
 

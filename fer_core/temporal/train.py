@@ -1,0 +1,170 @@
+"""Training on clips: epoch after epoch, resumable, the best one chosen by validation macro-F1.
+
+It goes by the same recipe as the training on pictures (`fer_core.training.loop`), as far as that speaks of clips:
+`backbone`, `attention`, the losses with `drw` and `label_smoothing`, every sampler (the curriculum too: a clip's loss
+is as good a measure of its ease as a picture's), optimiser, schedule, `layer_decay`, `sam`, `ema`, `clip_grad`,
+`precision` and all sizes. `augment` is one change a clip, see `augment_clips`. The encoder, where it starts
+from a trained still-image model, has a share `temporal_encoder_lr` of the learning rate: at the full rate some hundred
+clips spoil what thousands of pictures taught. A batch has as many frames as the
+recipe's has pictures, so that memory and the number of steps a frame stay alike.
+
+What does nothing here: `init`, `weights` and `ssl` (first weights are a still-image model's), `head` (linear), `target`
+(the class), AU heads and AU losses, the teaching of an AU-guided attention, few-shot episodes, `meta`, `mix`,
+`synthesis`.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fer_core.errors import DataError
+from fer_core.evaluation.metrics import scores
+from fer_core.labels import LabelSet
+from fer_core.progress import Bar, note
+from fer_core.recipe import Recipe
+from fer_core.sampling import epoch_order
+from fer_core.temporal.build import Initial, load_still, new_clip_model
+from fer_core.temporal.clips import ClipSet
+from fer_core.temporal.learner import ClipLearner
+from fer_core.temporal.predict import predict_clips
+from fer_core.training.checkpoint import Checkpoint
+from fer_core.training.device import autocast, derived_seed, pick_device
+from fer_core.training.optim import schedule_factor, set_lr
+
+
+@dataclass
+class TrainedClips:
+    """A finished run: the clip model with its best epoch's weights, and how it got there."""
+
+    model: nn.Module
+    history: list[dict[str, Any]]
+    best_epoch: int
+    seconds: float
+
+
+def train_clips(
+    recipe: Recipe,
+    sets: Mapping[str, ClipSet],
+    labels: LabelSet,
+    initial: Initial | None,
+    work: Path,
+    title: str,
+) -> TrainedClips:
+    """Train one clip model, going on from the checkpoint in `work` if an earlier process left one there.
+
+    Args:
+        recipe: what to do.
+        sets: the splits `train` and `validation`, with labels.
+        labels: the names of the K classes.
+        initial: a trained still-image model, for the encoder to start from with `temporal_start: still`; None: from
+            scratch.
+        work: folder of this very run's checkpoints (keyed by its fingerprint).
+        title: shown with the progress.
+
+    Raises:
+        DataError: a split has no clip, or a clip without a label.
+        ConfigError: a name is unknown, a size out of its range, or `initial` does not fit.
+    """
+    for split in ("train", "validation"):
+        _check_labels(sets[split], split, len(labels.classes))
+    device = pick_device()
+    train_set, validation = sets["train"].to(device), sets["validation"].to(device)
+    model = new_clip_model(recipe, train_set.pixels.shape[3], len(labels.classes))
+    scale = 1.0  # an encoder from scratch has nothing to lose
+    if initial is not None and recipe.temporal_start == "still":
+        note(f"{title}: from the still-image model, {load_still(model, initial)}")
+        scale = recipe.temporal_encoder_lr
+    model = model.to(device)
+    learner = ClipLearner(recipe, model, train_set, len(labels.classes), scale)
+    checkpoint = Checkpoint(work)
+    history: list[dict[str, Any]] = []
+    best: dict[str, Tensor] = {}
+    seconds = 0.0
+    if state := checkpoint.load():
+        learner.load_state_dict(state["learner"])
+        history, best, seconds = state["history"], state["best"], state["seconds"]
+    with Bar(title, recipe.epochs, "epoch") as bar:
+        bar.skip(len(history))
+        # a loss that is not a number stays so: more epochs would only cost time
+        while len(history) < recipe.epochs and not (history and not np.isfinite(history[-1]["train_loss"])):
+            start = time.perf_counter()
+            row = train_epoch(learner, len(history))
+            row |= validate(learner.evaluated, validation, recipe, len(labels.classes))
+            row |= {"seconds": round(time.perf_counter() - start, 3)}
+            if not best or row["validation_macro_f1"] > max(old["validation_macro_f1"] for old in history):
+                best = {key: value.detach().cpu().clone() for key, value in learner.evaluated.state_dict().items()}
+            history.append({"epoch": len(history) + 1, **row})
+            seconds += time.perf_counter() - start
+            checkpoint.save({"learner": learner.state_dict(), "history": history, "best": best, "seconds": seconds})
+            bar.advance(loss=row["train_loss"], macro_f1=row["validation_macro_f1"])
+    model.load_state_dict(best)
+    top = max(range(len(history)), key=lambda i: (history[i]["validation_macro_f1"], -i))
+    return TrainedClips(model, history, best_epoch=top + 1, seconds=seconds)
+
+
+def train_epoch(learner: ClipLearner, epoch: int) -> dict[str, float]:
+    """Train one epoch, counted from 0, and return its row of the history.
+
+    All randomness is derived from the recipe's seed and the epoch, so that no generator's state need be stored.
+    """
+    recipe, device = learner.recipe, learner.clips.rows.device
+    seed = derived_seed(recipe.seed, 1, epoch)
+    order = epoch_order(
+        recipe.sampler,
+        learner.cpu_labels,
+        torch.Generator().manual_seed(seed),
+        progress=epoch / recipe.epochs,
+        losses=learner.losses,
+        curriculum_start=recipe.curriculum_start,
+        curriculum_end=recipe.curriculum_end,
+    )
+    torch.manual_seed(seed)  # dropout draws from the global generator
+    generator = torch.Generator(device).manual_seed(seed)
+    parts = order.split(learner.batch_size)
+    # batch norm may have no variance in a batch of one
+    batches = [index.to(device) for index in parts if len(index) > 1 or len(parts) == 1]
+    steps, warmup = recipe.epochs * len(batches), recipe.warmup_epochs * len(batches)
+    total, right = torch.zeros((), device=device), torch.zeros((), device=device)
+    lr, seen = 0.0, 0
+    learner.objective.epoch = epoch
+    learner.model.train()
+    for number, index in enumerate(batches, start=epoch * len(batches)):
+        lr = recipe.lr * schedule_factor(recipe.schedule, number, steps, warmup)
+        set_lr(learner.optimizer, lr)
+        loss, logits = learner.step(number, index, generator)
+        total += loss * len(index)
+        right += (logits.argmax(1) == learner.clips.labels[index]).sum()
+        seen += len(index)
+    return {"train_loss": float(total) / seen, "train_accuracy": float(right) / seen, "learning_rate": lr}
+
+
+def validate(model: nn.Module, clips: ClipSet, recipe: Recipe, classes: int) -> dict[str, float]:
+    """Return the validation figures of one epoch's history; the loss is the mean of -log p(true class) in nats."""
+    with autocast(model, clips.rows.device, recipe.precision):
+        logs = predict_clips(model, clips)
+    labels = clips.labels.cpu()
+    result = scores(labels.numpy(), logs.argmax(1).numpy(), classes)
+    return {
+        "validation_loss": float(functional.nll_loss(logs, labels)),
+        "validation_accuracy": result.accuracy,
+        "validation_macro_f1": result.macro_f1,
+        "validation_uar": result.uar,
+    }
+
+
+def _check_labels(clips: ClipSet, split: str, classes: int) -> None:
+    if not len(clips):
+        raise DataError(f"Expected clips in the {split} split; got none.")
+    wrong = ((clips.labels < 0) | (clips.labels >= classes)).nonzero()[:, 0].tolist()
+    if wrong:
+        raise DataError(
+            f"Expected a class from 0 to {classes - 1} of every clip of the {split} split; got "
+            f"{int(clips.labels[wrong[0]])} of clip {clips.ids[wrong[0]]}."
+        )
