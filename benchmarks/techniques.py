@@ -37,7 +37,7 @@ DOCUMENT = Path("docs/techniques.md")
 GAINS = Path("metrics/gains.json")
 TECHNIQUES = ["au_multitask", "attention", "au_guided", "face_pretraining", "augmentation", "mixing", "synthesis"]
 TECHNIQUES += ["no_sampler", "imbalance", "few_shot", "meta_learning", "curriculum"]
-TECHNIQUES += ["votes", "compound", "optimisation", "self_supervised"]
+TECHNIQUES += ["votes", "compound", "optimisation", "self_supervised", "vit", "ensemble", "library", "tta"]
 
 app = typer.Typer(add_completion=False)
 
@@ -92,7 +92,7 @@ def gave(rows: Sequence[dict[str, Any]]) -> str:
     lines += ["| --- | ---: | ---: | ---: | :--- |"]
     ladder = {row["technique"]: row for row in rows if row["view"] == "ladder"}
     for row in rows:
-        if row["view"] == "alone" and row["technique"] in TECHNIQUES:
+        if row["view"] == "clip" or (row["view"] == "alone" and row["technique"] in TECHNIQUES):
             rung = ladder.get(row["technique"])
             kept = "no rung" if rung is None else f"{gain_text(rung)}, {'kept' if rung['kept'] else 'not kept'}"
             cells = [title_text(row), gain_text(row), kept, claim_text(row), verdict_text(row)]

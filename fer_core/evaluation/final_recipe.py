@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fer_core.evaluation.votes import METHODS
+
 
 def recipe_lines(
     road: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]], final: str
@@ -27,7 +29,9 @@ def recipe_lines(
     run = runs.get(final, {})
     made = f"- What stands: `{final}`"
     if run.get("members") and len(run["members"]) > 1:
-        made += f", {run['method']} of {', '.join(f'`{member}`' for member in run['members'])}"
+        made += (
+            f", {METHODS.get(run['method'], run['method'])} of {', '.join(f'`{member}`' for member in run['members'])}"
+        )
     if (run.get("views") or 1) > 1:
         made += f", over {run['views']} views of a face"
     return [*lines, made + ".", ""]
