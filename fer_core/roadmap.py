@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from fer_core.choices import IDENTITY_MARGINS
-from fer_core.config import Params, ProfileConfig, TechniqueConfig, build
-from fer_core.errors import ConfigError, Contradiction
+from fer_core.clip_track import CLIP_BASELINE, CLIPS, TEMPORAL, clip_recipe
+from fer_core.config import CHOICE_KEYS, Params, ProfileConfig, TechniqueConfig, build
+from fer_core.errors import ConfigError, Contradiction, unknown_name
 from fer_core.recipe import Recipe, merged, missing_for, no_pretraining, resolve
 
 BEYOND = "beyond"
@@ -36,7 +37,6 @@ PHASES: dict[str, dict[str, Any]] = {
 }
 KINDS = ("recipe", "ensemble", "library", "tta", "temporal")
 _ALONE = {"ensemble": "stack/alone", "library": "stack/library", "tta": "tta/baseline"}
-CLIPS, CLIP_BASELINE, TEMPORAL = "clips", "baseline", "temporal_"  # folder, run and the beginning of a row's name
 
 
 def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _technique(name: str, params: Params, card: Mapping[str, Any]) -> dict[str, 
     reference = "train/baseline"
     if config.kind == "temporal":
         run = name.removeprefix(TEMPORAL)
-        if run == name or run not in params.clip_runs:
+        if run in (name, CLIP_BASELINE) or run not in params.clip_runs:
             raise ConfigError(
                 f"`roadmap.{name}` has no run: call it {TEMPORAL}<run> and add <run> to `clip_runs` in params.yaml."
             )
@@ -139,7 +139,10 @@ def _why_not(name: str, config: TechniqueConfig, params: Params, card: Mapping[s
         return f"not in the {params.profile} profile"
     try:
         changed = merged(asdict(params.choices), config.set)
-        recipe = resolve(changed, params.active_profile, params.seed, clips=config.kind == "temporal")
+        if config.kind == "temporal":
+            clip_recipe(changed, asdict(params.choices), params.active_profile, params.seed)
+            return None
+        recipe = resolve(changed, params.active_profile, params.seed)
     except Contradiction as error:  # with the baseline's own choices, which the user may have changed
         return str(error).rstrip(".")
     if recipe.initial_weights and recipe.backbone not in _pretrained(params):
@@ -171,11 +174,28 @@ def _lack(recipe: Recipe, card: Mapping[str, Any]) -> str | None:
 
 
 def _members(params: Params) -> dict[str, dict[str, Any] | None]:
+    _check_members(params)
     wanted = params.active_profile.members
     members: dict[str, dict[str, Any] | None] = {"current": {}}
     for name, change in params.stack.members.items():
         members[name] = change if wanted is None or name in wanted else None
     return members
+
+
+def _check_members(params: Params) -> None:
+    groups = ("base", "member", "final")
+    for name, change in params.stack.members.items():
+        if name == "current":
+            raise ConfigError("`stack.members` names `current`, which is always the recipe itself: call it otherwise.")
+        for key in change:
+            if key not in CHOICE_KEYS:
+                raise unknown_name(f"key of stack.members.{name}", key, CHOICE_KEYS)
+        lacking = [f"{group}-{name}" for group in groups if f"{group}-{name}" not in params.runs]
+        if lacking:
+            raise ConfigError(
+                f"`stack.members.{name}` has no run {', '.join(lacking)}: add them to `runs` in params.yaml, beside "
+                "those of the other members, and to the deps of the stages stack and tta in dvc.yaml."
+            )
 
 
 def _pretrained(params: Params) -> list[str]:
@@ -251,31 +271,6 @@ def _member_plan(
     elif not stacked and not (group == "member" and name == "current"):
         reason = reason or techniques["ensemble"]["reason"]
     return _plan(run, merged(choices, change), road, reason)
-
-
-def clip_plans(road: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan the clip track: its baseline, with the recipe's own `temporal`, and every row of kind temporal.
-
-    Returns:
-        run -> plan, as `plans_from` has them. The baseline is not applicable where no row needs it.
-
-    Raises:
-        ConfigError: `clip_runs` has a run without a row.
-    """
-    profile = build(ProfileConfig, road["settings"], "settings")
-    rows = {name.removeprefix(TEMPORAL): t for name, t in road["techniques"].items() if t["kind"] == "temporal"}
-    plans = {}
-    for run in road["clip_runs"]:
-        if run != CLIP_BASELINE and run not in rows:
-            raise ConfigError(f"`clip_runs` in params.yaml has {run!r}, but `roadmap` has no {TEMPORAL}{run}.")
-        reasons = [t["reason"] for t in rows.values()] if run == CLIP_BASELINE else [rows[run]["reason"]]
-        reason = None if None in reasons else next(iter(reasons), "no row of the roadmap is temporal")
-        recipe = None
-        if reason is None:
-            change = rows[run]["set"] if run in rows else {}
-            recipe = resolve(merged(road["baseline"], change), profile, road["seed"], clips=True).to_dict()
-        plans[run] = {"run": run, "applicable": reason is None, "reason": reason, "recipe": recipe}
-    return plans
 
 
 def pretraining_plan(backbone: str, road: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ FACTS = (
     "views",
     "weights_method",
     "milliseconds_per_face",
+    "milliseconds_per_face_plain",
     "fingerprint",
     "weak_aus",
 )
@@ -55,7 +56,7 @@ def main(
 ) -> None:
     """Score every predictor on validation and test, and raise the alarms."""
     from fer_core.errors import DataError
-    from fer_core.evaluation.clip_truth import read_clip_truth
+    from fer_core.evaluation.clip_truth import read_clip_truth, unusable_split
     from fer_core.evaluation.predictions import read_truth
     from fer_core.files import read_json, write_json
     from stages.lib.predictors import predictor_folders
@@ -63,12 +64,19 @@ def main(
     about = read_json(card)
     names = about["classes"]
     truths = {"": read_truth(manifest, test_truth, test_aus, len(names))}
-    if about["clips"]:
+    clips = about["clips"] and unusable_split(manifest) is None
+    if clips:
         truths["clips"] = read_clip_truth(manifest, test_truth, len(names))
     folders = predictor_folders(data, KINDS)
     if not folders:
-        raise DataError(f"Expected predictors in {data}/train, {data}/stack or {data}/tta; found none.")
+        raise DataError(f"Expected predictors in {', '.join(f'{data}/{kind}' for kind in KINDS)}; found none.")
     statuses = {name: read_json(folder / "status.json") for name, folder in folders.items()}
+    if not clips:  # what has results under data/clips is of other data
+        statuses = {
+            name: status
+            for name, status in statuses.items()
+            if not (name.startswith("clips/") and status.get("state") == "done")
+        }
     quality = read_json(synthesis)
     runs = {}
     for name, status in statuses.items():

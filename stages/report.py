@@ -1,7 +1,7 @@
 """Write the gains table: what every technique claims, what it gave here, how sure that is, and what it cost.
 
 Reads  plans/road.yaml, data/select/<rung>/state.yaml, metrics/runs.json, the predictions that it names, the labels of
-       the test split, card.json, metrics/synthesis.json.
+       the test split (pictures and clips), card.json, metrics/synthesis.json.
 Writes metrics/gains.json, metrics/summary.json, metrics/slices.json (scores by attribute), reports/gains.md,
        reports/ladder.png, reports/learning_curves.png, reports/confusion/{baseline,final}.png and reports/attention/:
        where runs whose attention weighs places look, over a few validation faces.
@@ -53,7 +53,7 @@ def main(
         show(read_json(metrics / "gains.json"), read_json(metrics / "summary.json"), road, reports)
         return
 
-    from fer_core.evaluation.clip_truth import read_clip_truth
+    from fer_core.evaluation.clip_truth import read_clip_truth, unusable_split
     from fer_core.evaluation.final_recipe import recipe_lines
     from fer_core.evaluation.gains import BASELINE, gain_rows, rungs_of, standing
     from fer_core.evaluation.paired import Judge, Judges
@@ -76,7 +76,7 @@ def main(
         return
 
     judge: Judges = Judges({"": Judge(truth.labels, predictions, classes, truth.clusters, resamples, seed)})
-    if card["clips"]:
+    if card["clips"] and unusable_split(manifest) is None:
         on_clips = read_clip_truth(manifest, test_truth, classes)["test"]
         guesses = _predictions(data, {name: run for name, run in runs.items() if name not in stills}, on_clips, classes)
         judge.add("clips", Judge(on_clips.labels, guesses, classes, on_clips.clusters, resamples, seed))
@@ -117,6 +117,8 @@ def _show_part(
     from fer_core.evaluation.table import summarise
     from stages.show_gains import show
 
+    techniques = {name: plan for name, plan in road["techniques"].items() if plan.get("kind") != "temporal"}
+    road = road | {"techniques": techniques}  # clips have no attributes
     keep = select(truth, where)
     part = part_of(truth, keep)
     guesses = {name: values[keep] for name, values in predictions.items()}

@@ -66,7 +66,8 @@ def show(
         table.add_row(Text(title.partition(",")[0].partition(":")[0], style="bold underline"))
         _add(table, [row for row in rows if row["view"] == view and row["technique"] != "baseline"])
     console.print(table)
-    told = [row for row in rows if row["alarms"] and row["view"] != "vote"]  # those repeat their members'
+    # gains.md has those of ways to vote, which mostly repeat their members'
+    told = [row for row in rows if row["alarms"] and row["view"] != "vote"]
     for predictor, alarms in {row["predictor"]: row["alarms"] for row in told}.items():
         console.print(Text(f"! {predictor}: {'; '.join(alarms)}", style="yellow"))
     if any(row["kept"] is False for row in rows):

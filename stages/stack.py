@@ -9,17 +9,17 @@ A member with the same recipe as another one (`current` and the ResNet, say) cou
 nothing to vote on: it stands as it is, and the methods' folders say so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from fer_core.config import STACK_METHODS, StackConfig, build, check_stack
-from fer_core.errors import ConfigError, unknown_name
+from fer_core.errors import ConfigError, DataError, unknown_name
 from fer_core.files import read_json, read_yaml, write_json
 from stages.lib.common import DATA, DEBUG, PLANS, read_params, stage
-from stages.lib.store import replace_folder
+from stages.lib.store import fingerprint, replace_folder
 
 LIBRARY = "all"  # the group of every trained run
 METHODS = tuple(name for name in STACK_METHODS if name != "auto")
@@ -75,10 +75,14 @@ def stack(
     if members:
         found = named_members(runs, members)
     else:
-        found, reasons = members_of(runs, str(group))
-        technique = read_yaml(road)["techniques"]["ensemble"]
-        if group != "final" and not technique["applicable"]:  # the last rung stacks whatever was re-trained
-            found, reasons = {}, [technique["reason"]]
+        layout = read_yaml(road)
+        found, reasons = members_of(runs, str(group), layout["runs"])
+        kind = "library" if group == LIBRARY else "ensemble"
+        technique = next((t for t in layout["techniques"].values() if t["kind"] == kind), None)
+        if technique is None or not technique["applicable"]:
+            why = technique["reason"] if technique else f"`roadmap` has no row of kind {kind}"
+            if group != "final":  # the last rung stacks whatever was re-trained
+                found, reasons = {}, [why]
         if group == LIBRARY and method == "auto":  # a library is what ensemble selection was made for
             method = "greedy"
     replace_folder(out)
@@ -90,13 +94,20 @@ def stack(
     _stack(name, found, method, config.folds, values["seed"], manifest, out)
 
 
-def members_of(runs: Path, group: str) -> tuple[dict[str, Path], list[str]]:
+def members_of(runs: Path, group: str, planned: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
     """Return the group's trained members, each recipe once, and why the others were not trained.
 
-    `current` comes last: a member with the same recipe names it better.
+    Only runs that are `planned` count: folders of earlier roads may still lie there. `current` comes last: a member
+    with the same recipe names it better.
+
+    Raises:
+        ConfigError: no planned run belongs to the group.
     """
-    files = runs.glob("[!.]*/status.json" if group == LIBRARY else f"{group}-*/status.json")
-    folders = [file.parent for file in files]
+    groups = list(dict.fromkeys(run.partition("-")[0] for run in planned if "-" in run))
+    if group not in (LIBRARY, *groups):
+        raise unknown_name("--group", group, [LIBRARY, *groups])
+    names = [run for run in planned if group == LIBRARY or run.startswith(f"{group}-")]
+    folders = [runs / name for name in names if (runs / name / "status.json").exists()]
     members, reasons = _distinct(sorted(folders, key=lambda path: (path.name.endswith("-current"), path.name)))
     return members, reasons or ["no member was planned"]
 
@@ -152,6 +163,15 @@ def _stack(name: str, members: dict[str, Path], method: str, folds: int, seed: i
     validation = np.stack([validation_log_probabilities(file, truth) for file in files])
     ids, first = log_probabilities_on_test(files[0])
     test = np.stack([first, *(log_probabilities_on_test(file, ids)[1] for file in files[1:])])
+    both = zip(validation, test, strict=True)
+    sound = np.array([bool(np.isfinite(one).all() and np.isfinite(two).all()) for one, two in both])
+    diverged = [member for member, fine in zip(members, sound, strict=True) if not fine]
+    if len(diverged) == len(members):
+        raise DataError(f"No member of stack {name} predicts numbers: {', '.join(diverged)} diverged.")
+    if diverged:
+        print(f"stack {name}: left out, as their predictions are not numbers: {', '.join(diverged)}")
+    members = {member: folder for member, folder in members.items() if member not in diverged}
+    validation, test = validation[sound], test[sound]
     result = vote(validation, test, truth.labels, list(members), method, seed=seed, folds=folds)
 
     alone = member_scores(validation, truth.labels, list(members))
@@ -159,6 +179,7 @@ def _stack(name: str, members: dict[str, Path], method: str, folds: int, seed: i
     several = len(members) > 1
     shared = {
         "members": list(members),
+        "left_out": diverged,
         "best_member": best,
         "validation": {key: one.macro_f1 for key, one in result.results.items()},
         "diversity": diversity(validation, truth.labels) if several else None,
@@ -175,7 +196,9 @@ def _stack(name: str, members: dict[str, Path], method: str, folds: int, seed: i
         write_parquet(folder / "predictions.parquet", table)
         # in points, of validation; the best member was picked among them all by the same faces, so it reads high
         gain = {score: 100 * (getattr(one, score) - alone[best][score]) for score in ("macro_f1", "accuracy")}
-        write_json(folder / "status.json", status | {"method": chosen, "gain_over_best": gain})
+        made = {"of": status["fingerprint"], "method": chosen, "folds": folds, "seed": seed}
+        own = {"fingerprint": fingerprint(made), "method": chosen, "gain_over_best": gain}
+        write_json(folder / "status.json", status | own)
     report = shared | {
         "method": result.method,
         "weights": result.result.weights,
@@ -204,6 +227,7 @@ def _status(statuses: list[dict[str, Any]]) -> dict[str, Any]:
         "pretrain_seconds": round(sum(status["pretrain_seconds"] for status in statuses), 1),
         "parameters": sum(status["parameters"] for status in statuses),
         "converged": all(status["converged"] is not False for status in statuses),
+        "weak_aus": any(status.get("weak_aus") for status in statuses),
     }
 
 

@@ -1,6 +1,6 @@
 """Write MLflow from the files that the other stages left; what is there already is left as it is.
 
-Reads  metrics/, reports/, plans/road.yaml and the folders under data/train, data/stack and data/tta.
+Reads  metrics/, reports/, plans/road.yaml and the folders under data/train, data/stack, data/tta and data/clips.
 Writes to the server that MLFLOW_TRACKING_URI names, or to mlflow.db and mlartifacts/ in the repository: the
        experiment "gains · <data> · <profile>", whose run table is the gains table, and "runs · <data>", every
        run with its curves and weights.
@@ -25,7 +25,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @stage
 def main(
-    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/ and tta/."),
+    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/, tta/ and clips/."),
     plans: Path = typer.Option(PLANS, help="Holds road.yaml."),
     metrics: Path = typer.Option(
         METRICS, help="Holds gains.json, runs.json, summary.json, slices.json and synthesis.json."

@@ -36,10 +36,13 @@ def main(
     """Train one run on clips, or say why it does not apply."""
     out = out or DATA / "clips" / run
     planned = read_yaml(plan)
-    if not planned["applicable"]:
+    reason = planned["reason"]
+    if planned["applicable"] and (split := _unusable_split(manifest)):
+        reason = f"{'fewer than two clips' if split == 'train' else 'no clip'} of {split} with a frame that can be used"
+    if reason:
         replace_folder(out)
-        write_json(out / "status.json", {"state": "not_applicable", "reason": planned["reason"]})
-        print(f"{run}: not applicable, {planned['reason']}")
+        write_json(out / "status.json", {"state": "not_applicable", "reason": reason})
+        print(f"{run}: not applicable, {reason}")
         return
     begins = planned["recipe"]["temporal_start"] == "still" and planned["recipe"]["temporal"] != "conv3d"
     used = {
@@ -56,6 +59,12 @@ def main(
         else:
             _train(run, slot, manifest, faces, read_json(card), planned["recipe"], still)
         slot.copy_to(out)
+
+
+def _unusable_split(manifest: Path) -> str | None:
+    from fer_core.evaluation.clip_truth import unusable_split
+
+    return unusable_split(manifest)
 
 
 def _train(

@@ -19,13 +19,15 @@ from fer_core.config import TTA_WEIGHTS, StackConfig, TtaConfig, build, check_st
 from fer_core.errors import ConfigError
 from fer_core.files import read_json, read_yaml, write_json
 from stages.lib.common import DATA, DEBUG, PLANS, read_params, stage
-from stages.lib.store import replace_folder
+from stages.lib.store import fingerprint, replace_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
     from fer_core.models import FerModel
     from fer_core.training.faces import FaceSet
+
+INHERITED = ("train_seconds", "pretrain_seconds", "parameters", "converged", "weak_aus")
 
 app = typer.Typer(add_completion=False)
 
@@ -134,10 +136,9 @@ def _evaluate(
     count = max(sum(len(face_set) for face_set in sets.values()), 1)
     method = SINGLE if len(members) == 1 else status["method"]
     shared = {
-        **{key: status.get(key) for key in ("train_seconds", "pretrain_seconds", "parameters", "converged")},
+        **{key: status.get(key) for key in INHERITED},
         "state": "done",
         "reason": None,
-        "fingerprint": status["fingerprint"],
         "of": predictor,
         "members": members,
         "method": method,
@@ -156,7 +157,10 @@ def _evaluate(
         }
         for folder in (out / weighting, *([out] if weighting == weights else [])):
             write_parquet(folder / "predictions.parquet", table)
-            write_json(folder / "status.json", shared | {"weights_method": weighting, "view_weights": shares})
+            made = {"of": status["fingerprint"], "method": method, "views": names, "weights": weighting}
+            made |= {"folds": folds, "seed": seed}
+            own = {"fingerprint": fingerprint(made), "weights_method": weighting, "view_weights": shares}
+            write_json(folder / "status.json", shared | own)
 
 
 def _timed_views(

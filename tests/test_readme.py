@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.readme import votes_table
 from fer_core.config import load_params
 from fer_core.evaluation.table import claim_text, gain_text, percent, title_text, verdict_text
 
@@ -35,14 +36,23 @@ def published() -> Callable[[str], str]:
 def test_the_table_is_the_one_that_was_measured(published: Callable[[str], str]) -> None:
     expected = []
     for row in json.loads(published("metrics/gains.json")):
-        if row["view"] == "ladder" and row["technique"] != "baseline":
+        if row["view"] == "vote" or (row["view"] == "ladder" and row["technique"] != "baseline"):
             continue
-        name = f"{title_text(row)}, alone" if row["view"] == "alone" else f"**{title_text(row)}**"
+        name = f"{title_text(row)}, alone" if row["view"] == "alone" else title_text(row)
+        name = name if row["view"] in ("alone", "clip") else f"**{name}**"
         scores = [percent(row[key]) for key in ("accuracy", "uar", "macro_f1")]
         expected.append([name, *scores, gain_text(row), claim_text(row), verdict_text(row)])
-    shown = TEXT.split("<!-- gains -->")[1].split("![")[0]
+    shown = TEXT.split("<!-- table -->")[1].split("<!-- /table -->")[0]
     lines = [line for line in shown.splitlines() if line.startswith("|")]
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]] == expected
+
+
+def test_ways_to_vote_are_those_that_were_measured(published: Callable[[str], str]) -> None:
+    rows = [row for row in json.loads(published("metrics/gains.json")) if row["view"] == "vote"]
+    shown = TEXT.split("<!-- votes -->")[1].split("<!-- /votes -->")[0]
+    assert shown.strip().splitlines() == votes_table(rows)
+    methods = [row for row in rows if row["technique"].startswith(("stack_alone_", "stack_ladder_", "tta_baseline_"))]
+    assert len(methods) >= 15 and all(gain_text(row) in shown for row in methods)
 
 
 def test_the_report_says_the_same(published: Callable[[str], str]) -> None:

@@ -11,11 +11,12 @@ import yaml
 
 from fer_core import labels
 from fer_core.choices import NAMES
+from fer_core.clip_track import clip_plans
 from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError
 from fer_core.labels import BASIC_EMOTIONS, RAFCE
 from fer_core.recipe import Recipe, merged
-from fer_core.roadmap import clip_plans, make_road, plans_from, pretraining_plan, synthesis_plan
+from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan
 
 RAW: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 # only the wiring is at stake here, so the plan of the full road under a profile that leaves nothing out
@@ -584,6 +585,44 @@ def test_what_stills_alone_are_trained_with_changes_no_run_of_clips() -> None:
     assert clip_plans(road(card, loss="focal")) != plain
 
 
+def test_clips_that_choices_do_not_suit_are_rows_that_do_not_apply() -> None:
+    card = STANDIN | {"clips": True}
+    late = road(card, drw=0.95)  # one of the stills' 20 epochs, none of the clips' 12
+    assert reasons(late)["vit"] is None and "`drw: 0.95` leaves less than one" in str(reasons(late)["temporal_lstm"])
+    assert not any(plan["applicable"] for plan in clip_plans(late).values())
+    row: dict[str, Any] = {"temporal_lstm": {"set": {"attention": "cbam"}}}
+    other = road(card, roadmap=row)
+    assert "the baseline's encoder, whose attention this one does not share" in str(reasons(other)["temporal_lstm"])
+    assert [run for run, plan in clip_plans(other).items() if not plan["applicable"]] == ["lstm"]
+    row["temporal_lstm"]["set"]["temporal_start"] = "scratch"
+    assert reasons(road(card, roadmap=row))["temporal_lstm"] is None
+
+
+def test_the_3d_network_has_no_backbone_and_sizes_of_its_own() -> None:
+    card = STANDIN | {"clips": True}
+    plain = clip_plans(road(card))["conv3d"]["recipe"]
+    assert (plain["backbone"], plain["timm"], plain["lr"]) == ("conv3d", "", 0.002)
+    other = road(card, backbone="vit", attention="cbam", drop_path=0.1, layer_decay=0.7)
+    assert clip_plans(other)["conv3d"]["recipe"] == plain
+    assert clip_plans(other)["lstm"]["recipe"]["lr"] == 0.001
+    assert clip_plans(road(card, lr=0.5))["conv3d"]["recipe"]["lr"] == 0.5
+
+
+def test_a_warm_up_that_suits_the_stills_does_not_fill_the_clips_epochs() -> None:
+    recipe = clip_plans(road(STANDIN | {"clips": True}, warmup_epochs=10))["lstm"]["recipe"]
+    assert (recipe["epochs"], recipe["warmup_epochs"]) == (12, 3)
+    assert clip_plans(road(STANDIN | {"clips": True}, augment="trivial"))["lstm"]["recipe"]["augment"] == "generic"
+
+
+def test_members_without_runs_and_impossible_ones_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`stack\.members\.swin` has no run base-swin, member-swin, final-swin"):
+        road(stack={"members": {"swin": {"backbone": "swin"}}})
+    with pytest.raises(ConfigError, match="names `current`, which is always the recipe itself"):
+        road(stack={"members": {"current": {"backbone": "vit"}}})
+    with pytest.raises(ConfigError, match=r"key of stack\.members\.vit.*Did you mean 'backbone'"):
+        road(stack={"members": {"vit": {"backbon": "vit"}}})
+
+
 def test_temporal_changes_no_run_of_stills() -> None:
     assert all_plans(road(temporal="lstm", temporal_hidden=8)) == all_plans(road())
 
@@ -606,6 +645,10 @@ def test_rows_and_runs_of_the_clip_track_belong_together() -> None:
         ConfigError, match=r"`clip_runs` in params\.yaml has 'mine', but `roadmap` has no temporal_mine"
     ):
         clip_plans(road(clip_runs=["baseline", "mine", *RAW["clip_runs"][1:]]))
+    with pytest.raises(ConfigError, match=r"`clip_runs` in params\.yaml lacks baseline"):
+        clip_plans(road(clip_runs=RAW["clip_runs"][1:]))
+    with pytest.raises(ConfigError, match=r"`roadmap\.temporal_baseline` has no run"):
+        road(roadmap={"temporal_baseline": row})
     with pytest.raises(ConfigError, match="Did you mean 'lstm'"):
         road(STANDIN | {"clips": True}, roadmap={"temporal_lstm": {"set": {"temporal": "lstn"}}})
 

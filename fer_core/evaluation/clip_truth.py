@@ -56,6 +56,20 @@ def read_clip_validation(manifest: Path) -> Truth:
     return _truth(rows, _usable_frames(rows, manifest, "validation", "choose by"), manifest, "validation", None)
 
 
+def unusable_split(manifest: Path) -> str | None:
+    """Return the first split in which no clip has a frame that can be used; None where clips can be trained and scored.
+
+    Training needs two clips, as batch norm has no variance in a batch of one.
+
+    Raises:
+        DataError: the file is missing or lacks a column.
+    """
+    frames = clip_frames(read_table(manifest, _COLUMNS))
+    clips = frames[frames["drop_reason"].isna()].groupby("split")["clip_id"].nunique()
+    least = {"train": 2, "validation": 1, "test": 1}
+    return next((split for split, count in least.items() if clips.get(split, 0) < count), None)
+
+
 def _usable_frames(rows: pd.DataFrame, manifest: Path, split: str, purpose: str) -> pd.DataFrame:
     frames = clip_frames(rows)
     frames = frames[frames["drop_reason"].isna()]

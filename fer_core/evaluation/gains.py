@@ -81,7 +81,9 @@ def gain_rows(
             raise DataError(f"The rung {name} has no state; its select stage has not run.")
     table = Table(runs, compare, score)
     ladder = [_rung(table, name, plan, states[name]) for name, plan in rungs.items()]
-    stills = {name: plan for name, plan in road["techniques"].items() if plan.get("kind") != "temporal"}
+    # the library's members are not made of the baseline: it stands among the votes, beside its best member
+    apart = ("temporal", "library")
+    stills = {name: plan for name, plan in road["techniques"].items() if plan.get("kind") not in apart}
     alone = [_alone(table, name, plan) for name, plan in stills.items()]
     baseline = table.row("baseline", "Baseline", "ladder", None, BASELINE, None, None)
     phases = _phases(table, road, rungs, states, ladder)
@@ -192,7 +194,9 @@ def _clips(table: Table, road: Mapping[str, Any]) -> list[Row]:
     plans = {name: plan for name, plan in road["techniques"].items() if plan.get("kind") == "temporal"}
     if not plans:
         return []
-    title = "Stills of the clip, averaged (the track's baseline)"
+    temporal = str((road.get("baseline") or {}).get("temporal", "mean"))
+    words = "stills of the clip, trained on clips and averaged" if temporal == "mean" else temporal
+    title = f"The clip track's baseline: {words}"
     first = table.row("clips", title, "clip", None, CLIP_BASELINE, None, None)
     return [first, *(_alone(table, name, plan, "clip") for name, plan in plans.items())]
 

@@ -42,7 +42,8 @@ def summarise(
             found[f"phase_{row['phase']}_accuracy"] = accuracy
     ladder = [row for row in rows if row["view"] == "ladder"]
     found["rungs_kept"] = sum(row["kept"] is True for row in ladder)
-    found["alarmed"] = len({row["predictor"] for row in rows if row["alarms"]})
+    # a way to vote repeats its members' alarms
+    found["alarmed"] = len({row["predictor"] for row in rows if row["alarms"] and row["view"] != "vote"})
     found["n_test"] = next(row["n_test"] for row in rows if row["predictor"] == BASELINE)
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in found.items()}
 
@@ -213,7 +214,7 @@ def markdown(
             continue
         if view not in _OWN_REFERENCE:
             part.insert(0, baseline)
-        header = [name for name in _COLUMNS if _ONLY.get(name, view) == view]
+        header = [name for name in _COLUMNS if _ONLY.get(name, view) == view and (name, view) != ("Train s", "vote")]
         lines += [f"## {title}", "", line(header), line([_MARKS.get(name, "---:") for name in header])]
         lines += [line([_COLUMNS[name](row) for name in header]) for row in part]
         lines += ["", *(extra or {}).get(view, [])]
@@ -256,8 +257,9 @@ _LEGEND = """## Reading the table
 - **p** is McNemar's exact test of the same comparison.
 - **Kept**: whether the rung stays on the ladder. This is decided by macro-F1 on validation, never by test pictures.
 - **Train s**: seconds of training beyond what the reference needed, + seconds of pretraining.
-- **ms a face**: milliseconds of prediction, all members and views together, on this machine.
-- **Clip track**: its people and labels are its own; every model is compared with stills of the same clips, averaged.
+- **ms a face**: milliseconds of prediction, all members and views together, on this machine; in rows of one view,
+  of the picture alone.
+- **Clip track**: one prediction a clip. Every model is compared with the track's baseline on the same clips.
 - **Alarms**: signs that a run went wrong. "Not converged" means that it still improved at its last epoch.
 """
 

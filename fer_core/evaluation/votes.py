@@ -23,12 +23,7 @@ _STACKS = {
     "stack/final": "Ensemble of the last rung",
     "stack/library": "Ensemble of all runs",
 }
-_VIEWED = {
-    "tta/baseline": "Views of the baseline",
-    "tta/single": "Views of the ladder's best model",
-    "tta/ladder": "Views of the ladder's ensemble",
-    "tta/final": "Views at the last rung",
-}
+_VIEWED = ("tta/baseline", "tta/single", "tta/ladder", "tta/final")
 
 
 def vote_rows(table: "Table", road: Mapping[str, Any]) -> "list[Row]":
@@ -46,10 +41,13 @@ def vote_rows(table: "Table", road: Mapping[str, Any]) -> "list[Row]":
             continue
         kind = name.partition("/")[0]
         claimed = road["techniques"].get({"stack": "ensemble"}.get(kind, kind), {}).get("claimed")
-        if kind == "stack" and run.get("best_member"):
-            rows += _methods(table, name, run, METHODS, str(run["best_member"]), "best member", claimed)
+        if kind == "stack" and run.get("best_member") and len(run["members"]) > 1:
+            title = _STACKS.get(name, name)
+            rows += _methods(table, name, run, title, METHODS, str(run["best_member"]), "best member", claimed)
         if kind == "tta" and run.get("of") and (run.get("views") or 1) > 1:
-            rows += _methods(table, name, run, VIEWS, str(run["of"]), "one view", claimed)
+            found = _methods(table, name, run, f"Views of {run['of']}", VIEWS, str(run["of"]), "one view", claimed)
+            found[0]["milliseconds_per_face"] = run.get("milliseconds_per_face_plain")
+            rows += found
     return rows
 
 
@@ -57,15 +55,16 @@ def _methods(
     table: "Table",
     name: str,
     run: Mapping[str, Any],
+    title: str,
     methods: Mapping[str, str],
     reference: str,
     called: str,
     claimed: Sequence[float | None] | None,
 ) -> "list[Row]":
-    title = (_STACKS | _VIEWED).get(name, name)
     technique = name.replace("/", "_")
     chosen = run.get("weights_method") or run.get("method")
-    first = table.row(f"{technique}_reference", f"{title}: {called}, {reference}", "vote", None, reference, None, None)
+    shown = called if reference in title else f"{called}, {reference}"
+    first = table.row(f"{technique}_reference", f"{title}: {shown}", "vote", None, reference, None, None)
     rows = [first]
     for method, words in methods.items():
         if table.runs.get(f"{name}/{method}", {}).get("state") == "done":

@@ -22,7 +22,7 @@ from fer_core.faces.cut import NO_FACE, Cut, Cutter, annotated, detected, whole
 from fer_core.faces.detect import DETECTORS
 from fer_core.faces.pixels import decode, is_grey
 from fer_core.files import replacing
-from fer_core.manifest import stack_lists
+from fer_core.manifest import stack_lists, stills
 from fer_core.progress import Bar
 
 UNDECODABLE = "picture does not decode"
@@ -31,15 +31,14 @@ Batches = Iterable[list[tuple[str, bytes | None]]]
 
 
 def choose_detector(config: AlignConfig, manifest: pd.DataFrame) -> str:
-    """Resolve `auto`: landmarks where so few rows lack them that the stage would not fail, none otherwise.
+    """Resolve `auto`: landmarks where so few stills lack them that the stage would not fail, none otherwise.
 
-    Few of the stills as well as few of the frames of clips: many of one kind must not hide that the other has none.
+    Frames of clips have no say in it: optional clips change nothing of the stills. Those without landmarks are dropped.
     """
     if config.detector != "auto":
         return config.detector
-    usable = manifest[manifest["drop_reason"].isna()]
-    shares = usable["landmarks"].notna().groupby(usable["clip_id"].isna()).mean()
-    return ANNOTATED if shares.min() >= 1 - config.max_dropped else WHOLE
+    usable = stills(manifest[manifest["drop_reason"].isna()])
+    return ANNOTATED if usable["landmarks"].notna().mean() >= 1 - config.max_dropped else WHOLE
 
 
 def cutter(config: AlignConfig, manifest: pd.DataFrame) -> Cutter:
@@ -76,7 +75,8 @@ def align(manifest: pd.DataFrame, batches: Batches, grey: bool, config: AlignCon
 
     Raises:
         ConfigError: the detector's package is not installed.
-        DataError: more than `max_dropped` of the pictures were lost, or they do not match the manifest.
+        DataError: more than `max_dropped` of the stills were lost, or the pictures do not match the manifest. Lost
+            frames make their clip shorter.
     """
     work = _Work(manifest, cutter(config, manifest), grey, config)
     with replacing(target) as temporary:
@@ -113,7 +113,8 @@ class _Work:
         self.done = 0
         self._cut, self._grey, self._config = cut, grey, config
         self._wanted = [reason is None for reason in self.reasons]
-        self._absent = 0  # dropped by ingest because there is no file
+        self._still = manifest["clip_id"].isna().tolist()
+        self._absent = 0  # stills that ingest dropped because there is no file
         if not any(self._wanted):
             raise DataError("No picture is left to align: every row of the manifest has a drop_reason.")
 
@@ -127,7 +128,8 @@ class _Work:
                 names = [sample for sample, _ in batch]
                 if names != self.samples[row : row + len(batch)]:
                     raise DataError("The pictures are not in the order of the manifest; run ingest again.")
-                self._absent += sum(data is None and not self._wanted[row + k] for k, (_, data) in enumerate(batch))
+                for k, (_, data) in enumerate(batch, row):
+                    self._absent += data is None and not self._wanted[k] and self._still[k]
                 todo = [(row + k, data) for k, (_, data) in enumerate(batch) if self._wanted[row + k]]
                 for (at, _), cut in zip(todo, pool.map(self._crop, todo), strict=True):
                     if isinstance(cut, str):
@@ -150,14 +152,14 @@ class _Work:
         return UNDECODABLE if picture is None else self._cut(row, picture)
 
     def refuse_losses(self) -> None:
-        """Raise DataError where more than `max_dropped` of the pictures were lost."""
-        wanted = sum(self._wanted)
-        lost, total = wanted - self.done + self._absent, wanted + self._absent
-        if lost <= self._config.max_dropped * total and self.done:
+        """Raise DataError where more than `max_dropped` of the stills were lost."""
+        wanted = [k for k, (want, still) in enumerate(zip(self._wanted, self._still, strict=True)) if want and still]
+        new = [k for k in wanted if self.index[k] < 0]
+        lost, total = len(new) + self._absent, len(wanted) + self._absent
+        if lost <= self._config.max_dropped * total and len(new) < len(wanted):
             return
-        new = [k for k, (want, i) in enumerate(zip(self._wanted, self.index, strict=True)) if want and i < 0]
         example = f"; the first is {self.samples[new[0]]}: {self.reasons[new[0]]}" if new else ""
-        faceless = self.reasons.count(NO_FACE)
+        faceless = [self.reasons[k] for k in new].count(NO_FACE)
         advice = (
             f" In {faceless} of them {self._config.detector} found no face: raise align.max_dropped to go on without "
             f"them, or set align.detector to {ANNOTATED} or {WHOLE}."

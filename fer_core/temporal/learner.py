@@ -40,6 +40,7 @@ class ClipLearner:
         """
         self.recipe, self.model, self.clips = recipe, model, clips
         self.cpu_labels = clips.labels.cpu()
+        self.frozen = encoder_scale == 0 and isinstance(getattr(model, "encoder", None), nn.Module)
         self.targets = functional.one_hot(clips.labels, classes).float()
         # a clip's head is linear, so LDAM's margins are not scaled; and clips have no AUs
         plain = replace(recipe, head="linear", au_weight=0.0, au_intensity=0.0)
@@ -59,11 +60,17 @@ class ClipLearner:
         """Clips of a batch: as many as have the recipe's `batch_size` in frames, and no less than two."""
         return max(2, self.recipe.batch_size // self.clips.rows.shape[1])
 
+    def train_mode(self) -> None:
+        """Set the model to training mode, but for an encoder that does not learn: its statistics stay as well."""
+        self.model.train()
+        if self.frozen:
+            self.model.encoder.eval()  # type: ignore[union-attr]
+
     def losses(self) -> Tensor:
         """Return every train clip's negative log-likelihood (N,) under the model as it stands, for the curriculum."""
         with autocast(self.model, self.clips.rows.device, self.recipe.precision):
             logs = predict_clips(self.model, self.clips)
-        self.model.train()
+        self.train_mode()
         return -logs.gather(1, self.cpu_labels[:, None])[:, 0]
 
     def step(self, number: int, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -28,20 +28,18 @@ class Lstm(nn.Module):
     def __init__(self, features: int, classes: int, *, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         check_sizes(hidden, layers, dropout)
-        self.lstm = nn.LSTM(
-            features,
-            hidden,
-            layers,
-            batch_first=True,
-            bidirectional=True,
-            dropout=dropout if layers > 1 else 0.0,  # torch warns of one that has no place
-        )
+        # not one LSTM of many layers: cuDNN keeps a random state of its own for the dropout between them, which a
+        # resumed run would not find again
+        widths = [features, *([2 * hidden] * (layers - 1))]
+        self.layers = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True, bidirectional=True) for width in widths)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * hidden, classes)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return the logits; packed sequences end with their last frame, so padding is never read."""
-        packed = pack_padded_sequence(features, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-        states: Tensor
-        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
+        lengths, states = mask.sum(dim=1).cpu(), features
+        for number, layer in enumerate(self.layers):
+            inputs = states if number == 0 else self.dropout(states)
+            packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+            states, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=mask.shape[1])
         return self.head(self.dropout(masked_mean(states, mask)))

@@ -10,17 +10,23 @@ from fer_core.temporal.frames import log_mean_probability, on_frames
 
 
 @torch.inference_mode()
-def predict_clips(model: nn.Module, clips: ClipSet, batch_size: int = 32) -> Tensor:
+def predict_clips(model: nn.Module, clips: ClipSet, frames: int = 256) -> Tensor:
     """Return log-probabilities (N, K), float32 on the CPU, in evaluation mode.
 
     Args:
         model: of `build_clip_model`, or a `StillAverage`.
-        clips: on the model's device.
-        batch_size: clips in one forward pass; it does not change the result.
+        clips: on any device; batches move to the model's.
+        frames: at most this many in one forward pass, padded ones included, but never less than a clip's. It does not
+            change the result.
     """
     model.eval()
+    device = next((tensor.device for tensor in model.parameters()), clips.rows.device)
     index = torch.arange(len(clips), device=clips.rows.device)
-    return torch.cat([model(*clips.clips(part)).float().log_softmax(dim=1).cpu() for part in index.split(batch_size)])
+    logs = []
+    for part in index.split(max(1, frames // clips.rows.shape[1])):
+        images, mask = clips.clips(part)
+        logs.append(model(images.to(device), mask.to(device)).float().log_softmax(dim=1).cpu())
+    return torch.cat(logs)
 
 
 class StillAverage(nn.Module):
@@ -45,9 +51,9 @@ class StillAverage(nn.Module):
         return logits
 
 
-def average_still(model: FerModel, clips: ClipSet, batch_size: int = 32) -> Tensor:
+def average_still(model: FerModel, clips: ClipSet, frames: int = 256) -> Tensor:
     """Return the log of the mean probability that a still-image model gives a clip's frames, (N, K) on the CPU.
 
     This is `temporal: none`: clips teach the model nothing. The arguments are those of `predict_clips`.
     """
-    return predict_clips(StillAverage(model), clips, batch_size)
+    return predict_clips(StillAverage(model), clips, frames)

@@ -74,6 +74,8 @@ def train_clips(
     """
     for split in ("train", "validation"):
         _check_labels(sets[split], split, len(labels.classes))
+    if len(sets["train"]) < 2:
+        raise DataError("Expected two train clips or more: batch norm has no variance in a batch of one; got one.")
     device = pick_device()
     train_set, validation = sets["train"].to(device), sets["validation"].to(device)
     model = new_clip_model(recipe, train_set.pixels.shape[3], len(labels.classes))
@@ -134,7 +136,7 @@ def train_epoch(learner: ClipLearner, epoch: int) -> dict[str, float]:
     total, right = torch.zeros((), device=device), torch.zeros((), device=device)
     lr, seen = 0.0, 0
     learner.objective.epoch = epoch
-    learner.model.train()
+    learner.train_mode()
     for number, index in enumerate(batches, start=epoch * len(batches)):
         lr = recipe.lr * schedule_factor(recipe.schedule, number, steps, warmup)
         set_lr(learner.optimizer, lr)

@@ -53,7 +53,7 @@ class Inputs:
         return self.places.data / predictor
 
     def done(self) -> list[str]:
-        """Return the predictors that have results: trained ones, then stacks, then TTA."""
+        """Return the predictors that have results: trained ones, then stacks, TTA and models of clips."""
         return [name for name, status in self.statuses.items() if status.get("state") == "done"]
 
     def fingerprint(self, predictor: str | None) -> str | None:

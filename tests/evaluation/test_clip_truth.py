@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fer_core.errors import DataError
-from fer_core.evaluation.clip_truth import read_clip_truth, read_clip_validation
+from fer_core.evaluation.clip_truth import read_clip_truth, read_clip_validation, unusable_split
 from fer_core.evaluation.predictions import read_truth
 from fer_core.evaluation.validation import read_validation
 
@@ -67,6 +67,20 @@ def test_a_clip_is_lost_with_its_last_frame(root: Path) -> None:
     drop(root, "c/0", "c/3")
     with pytest.raises(DataError, match=r"manifest\.parquet has no usable test clip; there is nothing to score"):
         read(root)
+
+
+def test_a_split_without_clips_that_can_be_used_is_named(root: Path) -> None:
+    path = root / "manifest.parquet"
+    assert unusable_split(path) == "train", "one clip is too few to train on"
+    table = pd.read_parquet(path)
+    more = table[table["clip_id"] == "e"].assign(clip_id="f", drop_reason=None)
+    more["sample_id"] = ["f/0", "f/1"]
+    pd.concat([table, more]).to_parquet(path)
+    assert unusable_split(path) is None
+    drop(root, "a/0", "a/1", "c/0")
+    assert unusable_split(path) is None, "a frame is left"
+    drop(root, "c/3")
+    assert unusable_split(path) == "test"
 
 
 def test_the_labels_to_choose_by_need_no_test_truth(root: Path) -> None:

@@ -193,13 +193,32 @@ def test_a_wrong_size_is_refused() -> None:
     assert read_config(None, 64) == AlignConfig(64)
 
 
-def test_auto_asks_stills_and_frames_of_clips_apart() -> None:
+def with_clips(points: list, inside: list[bool]) -> pd.DataFrame:
+    table = manifest(points, split=["train"] * len(points))
+    table["clip_id"] = pd.Series([f"clips/{k}" if clip else None for k, clip in enumerate(inside)], dtype="str")
+    table["frame"] = pd.array([0 if clip else None for clip in inside], dtype="Int16")
+    return table
+
+
+def test_auto_asks_stills_alone() -> None:
     """A hundred frames with landmarks must not hide that the two stills have none, nor the other way round."""
     points = face()[1].ravel()
     config = AlignConfig(64, "auto", max_dropped=0.02)
-    for in_clips in (True, False):
-        table = manifest([points] * 100 + [None] * 2, split=["train"] * 102)
-        clip = [in_clips] * 100 + [not in_clips] * 2
-        table["clip_id"] = pd.Series([f"clips/{k}" if inside else None for k, inside in enumerate(clip)], dtype="str")
-        assert choose_detector(config, table) == "none"
-        assert choose_detector(config, table[:100]) == "landmarks"
+    assert choose_detector(config, with_clips([points] * 100 + [None] * 2, [True] * 100 + [False] * 2)) == "none"
+    assert choose_detector(config, with_clips([points] * 2 + [None] * 100, [False] * 2 + [True] * 100)) == "landmarks"
+
+
+def test_frames_that_are_lost_stop_nothing_and_hide_nothing(tmp_path: Path) -> None:
+    picture, points = face()
+    data = cv2.imencode(".png", picture)[1].tobytes()
+    config = AlignConfig(64, "landmarks", max_dropped=0.1)
+    frames_without = with_clips([points.ravel()] * 4 + [None] * 6, [False] * 4 + [True] * 6)
+    batch = [(name, data) for name in frames_without["sample_id"]]
+    found = align(frames_without, [batch], False, config, tmp_path / "faces.npy")
+    assert found["crop_index"].notna().tolist() == [True] * 4 + [False] * 6
+    assert found["drop_reason"][4:].notna().all() and len(np.load(tmp_path / "faces.npy")) == 4
+    stills_without = with_clips([points.ravel()] * 8 + [None] * 2, [True] * 6 + [False] * 4)
+    batch = [(name, data) for name in stills_without["sample_id"]]
+    with pytest.raises(DataError, match=r"2 of 4 pictures were lost \(50.0%\)"):
+        align(stills_without, [batch], False, config, tmp_path / "other.npy")
+    assert not (tmp_path / "other.npy").exists()

@@ -15,7 +15,7 @@ from fer_core.ensemble import METHODS, fit
 from fer_core.files import read_json, read_yaml, write_json, write_yaml
 
 STATUS_KEYS = {"state", "reason", "fingerprint", "train_seconds", "pretrain_seconds", "parameters", "converged"}
-STATUS_KEYS |= {"members", "best_member", "validation", "diversity", "method", "gain_over_best"}
+STATUS_KEYS |= {"members", "left_out", "weak_aus", "best_member", "validation", "diversity", "method", "gain_over_best"}
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_every_method_has_a_folder_with_the_same_keys(planned: Project) -> None:
     for method in METHODS:
         one = status_of(f"stack/alone/{method}")
         assert set(one) == STATUS_KEYS and one["method"] == method
-        same = STATUS_KEYS - {"method", "gain_over_best"}
+        same = STATUS_KEYS - {"method", "gain_over_best", "fingerprint"}
         assert {key: one[key] for key in same} == {key: top[key] for key in same}
         for split in ("validation", "test"):
             assert logs_of(f"stack/alone/{method}", split).shape == (COUNTS[split], len(CLASSES))
@@ -208,6 +208,50 @@ def test_the_library_holds_every_trained_run_once_and_selects_greedily(planned: 
 
 
 # ---- tta
+
+
+def test_what_is_made_otherwise_has_a_fingerprint_of_its_own(planned: Project) -> None:
+    """MLflow shows each fingerprint once."""
+    group_of_three()
+    run("stack", "alone", "--group", "base")
+    found = {name: status_of(f"stack/alone/{name}")["fingerprint"] for name in METHODS}
+    assert len(set(found.values())) == len(METHODS)
+    top = status_of("stack/alone")
+    assert top["fingerprint"] == found[top["method"]]
+    assert top["fingerprint"] not in [status_of(f"train/base-{name}")["fingerprint"] for name in ("vit", "resnet")]
+    set_params("stack", folds=4)
+    run("stack", "alone", "--group", "base")
+    assert status_of("stack/alone/mean")["fingerprint"] != found["mean"]
+
+
+def test_a_member_that_diverged_is_left_out_and_named(planned: Project) -> None:
+    group_of_three()
+    path = Path("data/train/base-vit/predictions.parquet")
+    table = pd.read_parquet(path)
+    table["log_probabilities"] = [np.full(len(CLASSES), np.nan, np.float32)] * len(table)
+    table.to_parquet(path)
+    result = call("stack", "alone", "--group", "base")
+    assert result.exit_code == 0 and "left out, as their predictions are not numbers: train/base-vit" in result.output
+    status = status_of("stack/alone")
+    assert status["left_out"] == ["train/base-vit"] and "train/base-vit" not in status["members"]
+    assert np.isfinite(logs_of("stack/alone", "test")).all()
+    result = call("stack", "mine", "--members", "train/base-vit")
+    assert result.exit_code == 1 and "train/base-vit diverged" in result.output
+
+
+def test_folders_of_an_earlier_road_do_not_vote(planned: Project) -> None:
+    group_of_three()
+    for name in ("base-old", "alone-old"):
+        candidate(f"train/{name}", 1.0, 9)
+    for name, group in (("alone", "base"), ("library", "all")):
+        run("stack", name, "--group", group)
+        assert not [member for member in status_of(f"stack/{name}")["members"] if member.endswith("old")]
+
+
+def test_a_group_that_the_road_does_not_have_is_refused(planned: Project) -> None:
+    result = call("stack", "mine", "--group", "bse")
+    assert result.exit_code == 1 and "Did you mean 'base'" in result.output
+    assert not Path("data/stack/mine").exists()
 
 
 def test_both_weightings_come_from_one_pass(planned: Project) -> None:

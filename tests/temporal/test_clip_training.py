@@ -230,9 +230,41 @@ def test_from_scratch_the_encoder_has_the_full_rate(tmp_path, monkeypatch):
     assert seen == [1.0, 1.0, 0.1]
 
 
+def test_an_encoder_that_does_not_learn_stays_as_it_is(tmp_path):
+    weights = {key: value.clone() for key, value in still().state_dict().items()}
+    trained = run(tmp_path, initial=weights, temporal="lstm", epochs=2, temporal_encoder_lr=0.0)
+    after = trained.model.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in weights.items() if key.startswith("encoder."))
+    assert any("running_mean" in key for key in weights), "statistics of batch norms among them"
+    moved = run(tmp_path / "moved", initial=weights, temporal="lstm", epochs=2, temporal_encoder_lr=0.1)
+    key = next(key for key in weights if "running_mean" in key)
+    assert not torch.equal(moved.model.state_dict()[key], weights[key]), "as they do where it learns"
+
+
+def test_long_clips_go_through_few_at_a_time():
+    data, seen = clip_sets.clips(6), []
+
+    class Counted(torch.nn.Module):
+        def forward(self, images, mask):
+            seen.append(tuple(images.shape[:2]))
+            return torch.zeros(len(images), 2)
+
+    length = data.rows.shape[1]
+    for frames, clips in ((1, 1), (2 * length, 2), (2 * length + 1, 2), (100 * length, 6)):
+        seen.clear()
+        predict_clips(Counted(), data, frames=frames)
+        assert seen == [(clips, length)] * (6 // clips)
+
+
+def test_one_train_clip_is_refused(tmp_path):
+    data = clip_sets.sets() | {"train": clip_sets.clips(1)}
+    with pytest.raises(DataError, match="Expected two train clips or more"):
+        run(tmp_path, data=data, temporal="mean")
+
+
 def test_average_still_is_the_frames_mean():
     data, model = clip_sets.clips(7), still().eval()
-    found = average_still(model, data, batch_size=3)
+    found = average_still(model, data, frames=3 * data.rows.shape[1])
     for row, length in enumerate(data.lengths.tolist()):
         pictures = data.pixels[data.rows[row, :length]].permute(0, 3, 1, 2).float() / 255
         mean = model(pictures).logits.softmax(1).mean(0)
@@ -247,7 +279,7 @@ def test_predictions_do_not_depend_on_the_batch_and_survive_a_file(name, tmp_pat
     data = clip_sets.clips(9, shortest=1)
     found = predict_clips(model, data)
     torch.testing.assert_close(found.exp().sum(1), torch.ones(9))
-    torch.testing.assert_close(predict_clips(model, data, batch_size=1), found, atol=1e-6, rtol=0)
+    torch.testing.assert_close(predict_clips(model, data, frames=1), found, atol=1e-6, rtol=0)
     save_clip_model(model, tmp_path / "clip.safetensors")
     again = load_clip_model(replace(recipe, seed=9), tmp_path / "clip.safetensors", 1, 2)
     assert torch.equal(predict_clips(again, data), found)

@@ -54,11 +54,24 @@ def test_mean_naive_loop():
 
 
 @torch.no_grad()
+def test_lstm_layers_are_those_of_torch():
+    features, mask = sequences()
+    model = made(Lstm, layers=2)
+    reference = nn.LSTM(features.shape[2], 8, 2, batch_first=True, bidirectional=True, dtype=torch.double)
+    for number, layer in enumerate(model.layers):
+        for name, value in layer.named_parameters():
+            getattr(reference, name.replace("_l0", f"_l{number}")).copy_(value)
+    for row, length in enumerate(LENGTHS):
+        states = reference(features[row : row + 1, :length])[0][0]
+        torch.testing.assert_close(model(features, mask)[row], model.head(states.mean(0)))
+
+
+@torch.no_grad()
 def test_lstm_naive_loop():
     """Equations of the paper with forget gate, one direction after the other, clip by clip."""
     features, mask = sequences()
     model = made(Lstm, layers=1)
-    lstm = model.lstm
+    (lstm,) = model.layers
 
     def run(frames, suffix):
         h = c = torch.zeros(8, dtype=torch.double)
