@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from fer_core.errors import DataError
 from fer_core.files import read_json, read_yaml, write_json, write_yaml
 from stages.lib.code import code_hash
 from stages.lib.common import DATA, DEBUG, stage
@@ -44,6 +45,9 @@ def main(
         write_json(out / "status.json", {"state": "not_applicable", "reason": reason})
         print(f"{run}: not applicable, {reason}")
         return
+    for path in (faces, still / "weights.safetensors"):
+        if not path.exists():
+            raise DataError(f"{path} does not exist; the stage that writes it has not run, or did not apply.")
     begins = planned["recipe"]["temporal_start"] == "still" and planned["recipe"]["temporal"] != "conv3d"
     used = {
         "recipe": planned["recipe"],
