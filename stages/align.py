@@ -26,7 +26,7 @@ def main(
     from fer_core.errors import unknown_name
     from fer_core.faces.align import align, all_grey
     from fer_core.faces.config import read_config
-    from fer_core.manifest import read_manifest, write_manifest
+    from fer_core.manifest import read_manifest, stills, write_manifest
 
     params = read_params()
     profile, profiles = params.get("profile"), params.get("profiles") or {}
@@ -34,7 +34,8 @@ def main(
         raise unknown_name("profile", profile, profiles)
     config = read_config(params.get("align"), profiles[profile].get("size"))
     manifest, pictures = read_manifest(source / "manifest.parquet"), source / "pictures.parquet"
-    grey = all_grey(read_pictures(pictures))
+    own = set(stills(manifest)["sample_id"])  # a colourful clip does not make stills of grey pictures coloured
+    grey = all_grey([(name, data) for name, data in batch if name in own] for batch in read_pictures(pictures))
     table = align(manifest, read_pictures(pictures), grey, config, out / "faces.npy")
     write_manifest(out / "manifest.parquet", table, "align")
 

@@ -45,10 +45,10 @@ def main(
         write_json(out / "status.json", {"state": "not_applicable", "reason": reason})
         print(f"{run}: not applicable, {reason}")
         return
-    for path in (faces, still / "weights.safetensors"):
+    begins = planned["recipe"]["temporal_start"] == "still" and planned["recipe"]["temporal"] != "conv3d"
+    for path in (faces, *([still / "weights.safetensors"] if begins else [])):
         if not path.exists():
             raise DataError(f"{path} does not exist; the stage that writes it has not run, or did not apply.")
-    begins = planned["recipe"]["temporal_start"] == "still" and planned["recipe"]["temporal"] != "conv3d"
     used = {
         "recipe": planned["recipe"],
         "code": code_hash("stages.train_clips"),

@@ -116,8 +116,6 @@ def _numbered(clip: Path) -> dict[int, Path]:
     """Return number -> file of the frames of a clip, ascending."""
     frames: dict[int, Path] = {}
     for path in pictures_in(clip):
-        if path.name.startswith("."):  # what macOS leaves beside copied files
-            continue
         number = _number(path.stem)
         if number is None:
             expected = f"named by their number, 0{path.suffix} to {LAST_FRAME}{path.suffix}"

@@ -23,7 +23,7 @@ from fer_core.faces.detect import DETECTORS
 from fer_core.faces.pixels import decode, is_grey
 from fer_core.files import replacing
 from fer_core.manifest import stack_lists, stills
-from fer_core.progress import Bar
+from fer_core.progress import Bar, note
 
 UNDECODABLE = "picture does not decode"
 
@@ -75,13 +75,14 @@ def align(manifest: pd.DataFrame, batches: Batches, grey: bool, config: AlignCon
 
     Raises:
         ConfigError: the detector's package is not installed.
-        DataError: more than `max_dropped` of the stills were lost, or the pictures do not match the manifest. Lost
-            frames make their clip shorter.
+        DataError: no still is left, more than `max_dropped` of them were lost, or the pictures do not match the
+            manifest. Lost frames make their clip shorter, and are counted in a note.
     """
     work = _Work(manifest, cutter(config, manifest), grey, config)
     with replacing(target) as temporary:
         work.run(batches, temporary)
         work.refuse_losses()
+        work.note_lost_frames()
         _shorten(temporary, work.done)
     table = manifest.copy()
     table["drop_reason"] = pd.Series(work.reasons, index=table.index, dtype="str")
@@ -115,8 +116,8 @@ class _Work:
         self._wanted = [reason is None for reason in self.reasons]
         self._still = manifest["clip_id"].isna().tolist()
         self._absent = 0  # stills that ingest dropped because there is no file
-        if not any(self._wanted):
-            raise DataError("No picture is left to align: every row of the manifest has a drop_reason.")
+        if not any(want and still for want, still in zip(self._wanted, self._still, strict=True)):
+            raise DataError("No picture is left to align: every still of the manifest has a drop_reason.")
 
     def run(self, batches: Batches, path: Path) -> None:
         size = self._config.size
@@ -168,6 +169,16 @@ class _Work:
             f"{lost} of {total} pictures were lost ({lost / total:.1%}), more than align.max_dropped = "
             f"{self._config.max_dropped:g} allows{example}.{advice if faceless else ''}"
         )
+
+    def note_lost_frames(self) -> None:
+        """Say how many frames of clips were lost; they stop nothing."""
+        frames = [
+            k for k, (want, still) in enumerate(zip(self._wanted, self._still, strict=True)) if want and not still
+        ]
+        lost = [k for k in frames if self.index[k] < 0]
+        if lost:
+            first = f"{self.samples[lost[0]]}: {self.reasons[lost[0]]}"
+            note(f"align: {len(lost)} of {len(frames)} frames of clips were lost; the first is {first}")
 
 
 def _threads() -> int:

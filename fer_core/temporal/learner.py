@@ -57,7 +57,11 @@ class ClipLearner:
 
     @property
     def batch_size(self) -> int:
-        """Clips of a batch: as many as have the recipe's `batch_size` in frames, and no less than two."""
+        """Clips of a batch: as many of the longest as have the recipe's `batch_size` in frames, and no less than two.
+
+        Clips longer than half of `batch_size` make larger batches than it says: batch norm may have no variance in a
+        batch of one.
+        """
         return max(2, self.recipe.batch_size // self.clips.rows.shape[1])
 
     def train_mode(self) -> None:

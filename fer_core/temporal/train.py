@@ -5,8 +5,10 @@ It goes by the same recipe as the training on pictures (`fer_core.training.loop`
 is as good a measure of its ease as a picture's), optimiser, schedule, `layer_decay`, `sam`, `ema`, `clip_grad`,
 `precision` and all sizes. `augment` is one change a clip, see `augment_clips`. The encoder, where it starts
 from a trained still-image model, has a share `temporal_encoder_lr` of the learning rate: at the full rate some hundred
-clips spoil what thousands of pictures taught. A batch has as many frames as the
-recipe's has pictures, so that memory and the number of steps a frame stay alike.
+clips spoil what thousands of pictures taught; at 0 it is frozen, the statistics of its batch norms too. A batch has at
+most as many frames as the recipe's has pictures, each clip counted as long as the longest, so that memory and the
+number of steps a frame stay alike. But it has two clips or more: of clips longer than half the recipe's batch it has
+up to two clips' frames, and needs that memory.
 
 What does nothing here: `init`, `weights` and `ssl` (first weights are a still-image model's), `head` (linear), `target`
 (the class), AU heads and AU losses, the teaching of an AU-guided attention, few-shot episodes, `meta`, `mix`,
@@ -69,7 +71,7 @@ def train_clips(
         title: shown with the progress.
 
     Raises:
-        DataError: a split has no clip, or a clip without a label.
+        DataError: a split has no clip, train only one, or a clip has no label.
         ConfigError: a name is unknown, a size out of its range, or `initial` does not fit.
     """
     for split in ("train", "validation"):

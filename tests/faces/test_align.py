@@ -208,7 +208,7 @@ def test_auto_asks_stills_alone() -> None:
     assert choose_detector(config, with_clips([points] * 2 + [None] * 100, [False] * 2 + [True] * 100)) == "landmarks"
 
 
-def test_frames_that_are_lost_stop_nothing_and_hide_nothing(tmp_path: Path) -> None:
+def test_frames_that_are_lost_stop_nothing_and_hide_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     picture, points = face()
     data = cv2.imencode(".png", picture)[1].tobytes()
     config = AlignConfig(64, "landmarks", max_dropped=0.1)
@@ -216,9 +216,22 @@ def test_frames_that_are_lost_stop_nothing_and_hide_nothing(tmp_path: Path) -> N
     batch = [(name, data) for name in frames_without["sample_id"]]
     found = align(frames_without, [batch], False, config, tmp_path / "faces.npy")
     assert found["crop_index"].notna().tolist() == [True] * 4 + [False] * 6
-    assert found["drop_reason"][4:].notna().all() and len(np.load(tmp_path / "faces.npy")) == 4
+    assert found["drop_reason"][4:].eq("no usable landmarks").all() and len(np.load(tmp_path / "faces.npy")) == 4
+    assert "6 of 6 frames of clips were lost; the first is 0004: no usable landmarks" in capsys.readouterr().err
+    align(frames_without[:4], [batch[:4]], False, config, tmp_path / "stills.npy")
+    assert (tmp_path / "stills.npy").read_bytes() == (tmp_path / "faces.npy").read_bytes()
+    assert "frames of clips" not in capsys.readouterr().err
     stills_without = with_clips([points.ravel()] * 8 + [None] * 2, [True] * 6 + [False] * 4)
     batch = [(name, data) for name in stills_without["sample_id"]]
     with pytest.raises(DataError, match=r"2 of 4 pictures were lost \(50.0%\)"):
         align(stills_without, [batch], False, config, tmp_path / "other.npy")
     assert not (tmp_path / "other.npy").exists()
+
+
+def test_frames_alone_are_nothing_to_align(tmp_path: Path) -> None:
+    table = with_clips([None] * 4, [False, False, True, True])
+    table["drop_reason"] = pd.Series(["no majority"] * 2 + [None] * 2, dtype="str")
+    batch = [(name, encode(np.zeros((8, 8), np.uint8))) for name in table["sample_id"]]
+    with pytest.raises(DataError, match="No picture is left to align: every still of the manifest has a drop_reason"):
+        align(table, [batch], True, AlignConfig(8, "auto"), tmp_path / "faces.npy")
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """Training on clips: order is learned by what can, interrupted runs end with the same bytes, weights go in and out."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import clip_sets
 import numpy as np
@@ -254,6 +255,27 @@ def test_long_clips_go_through_few_at_a_time():
         seen.clear()
         predict_clips(Counted(), data, frames=frames)
         assert seen == [(clips, length)] * (6 // clips)
+
+
+def test_clips_move_to_where_the_model_is(monkeypatch):
+    """Without a second device: what stands for the model's is only told apart from the clips'."""
+    data, moved = clip_sets.clips(5), []
+
+    class Elsewhere(torch.nn.Module):
+        def parameters(self, recurse=True):
+            yield SimpleNamespace(device="elsewhere")
+
+        def forward(self, images, mask):
+            assert moved[-2:] == [images.shape, mask.shape], "both were moved"
+            return torch.zeros(len(images), 2)
+
+    def to(tensor, device):
+        assert device == "elsewhere"
+        moved.append(tensor.shape)
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    assert predict_clips(Elsewhere(), data, frames=1).shape == (5, 2) and len(moved) == 10
 
 
 def test_one_train_clip_is_refused(tmp_path):
