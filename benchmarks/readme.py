@@ -19,7 +19,7 @@ METHODS = {
     "greedy": "Greedy selection",
     "logistic": "Stacking",
 }
-VIEWS = {"baseline": "the baseline", "single": "the ladder's best member", "ladder": "what the ladder had stacked"}
+VIEWS = {"baseline": "the baseline", "single": "the ladder's best member", "stack": "the ladder's ensemble"}
 
 app = typer.Typer(add_completion=False)
 

@@ -23,7 +23,8 @@ _STACKS = {
     "stack/final": "Ensemble of the last rung",
     "stack/library": "Ensemble of all runs",
 }
-_VIEWED = ("tta/baseline", "tta/single", "tta/ladder", "tta/final")
+_VIEWED = ("tta/baseline", "tta/single", "tta/stack", "tta/final")
+_RUNG = "tta/ladder"  # views of what the ladder had then: the best member or the stack, which have rows of their own
 
 
 def vote_rows(table: "Table", road: Mapping[str, Any]) -> "list[Row]":
@@ -34,7 +35,7 @@ def vote_rows(table: "Table", road: Mapping[str, Any]) -> "list[Row]":
     """
     rows = []
     known = [*_STACKS, *_VIEWED]
-    others = [name for name in table.runs if name.count("/") == 1 and name not in known]  # stacked by hand
+    others = [name for name in table.runs if name.count("/") == 1 and name not in (*known, _RUNG)]  # stacked by hand
     for name in (*known, *others):
         run = table.runs.get(name, {})
         if run.get("state") != "done":

@@ -39,6 +39,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "tta/baseline": run(**VIEWED, milliseconds_per_face=1.5),
     "tta/baseline/mean": run(**VIEWED, milliseconds_per_face=1.5),
     "tta/baseline/learned": run(**VIEWED, milliseconds_per_face=1.5),
+    "tta/ladder": run(**VIEWED),
+    "tta/ladder/mean": run(**VIEWED),
     "tta/final": run(**VIEWED | {"views": 1}),
     "clips/baseline": run(),
     "clips/lstm": run(),
@@ -101,7 +103,7 @@ def test_each_weighting_is_measured_against_one_view() -> None:
         ("stack/alone", None),
         ("tta/baseline/mean", "stack/alone"),
         ("tta/baseline/learned", "stack/alone"),
-    ], "a result of one view is no average"
+    ], "a result of one view is no average, and the rung's views stand under another name"
     assert [row["milliseconds_per_face"] for row in rows] == [0.25, 1.5, 1.5]
     assert rows[0]["title"] == "Views of stack/alone: one view" and rows[1]["claimed_high"] == 3
     assert [("taken" in row["title"]) for row in rows] == [False, False, True]
