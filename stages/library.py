@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @stage
 def main(debug: bool = DEBUG) -> None:
-    """Stack every trained run."""
+    """Stack every trained run, into data/stack/library."""
     from stages.stack import stack
 
     stack("library", group="all")

@@ -33,7 +33,8 @@ def vote_rows(table: "Table", road: Mapping[str, Any]) -> "list[Row]":
     A method's reference is the stack's best member, a weighting's the predictor whose views it averages. What was
     chosen is marked in the title.
     """
-    rows = []
+    rows: list[Row] = []
+    shown: set[str] = set()
     known = [*_STACKS, *_VIEWED]
     others = [name for name in table.runs if name.count("/") == 1 and name not in (*known, _RUNG)]  # stacked by hand
     for name in (*known, *others):
@@ -45,7 +46,8 @@ def vote_rows(table: "Table", road: Mapping[str, Any]) -> "list[Row]":
         if kind == "stack" and run.get("best_member") and len(run["members"]) > 1:
             title = _STACKS.get(name, name)
             rows += _methods(table, name, run, title, METHODS, str(run["best_member"]), "best member", claimed)
-        if kind == "tta" and run.get("of") and (run.get("views") or 1) > 1:
+        if kind == "tta" and run.get("of") not in (None, *shown) and (run.get("views") or 1) > 1:
+            shown.add(run["of"])
             found = _methods(table, name, run, f"Views of {run['of']}", VIEWS, str(run["of"]), "one view", claimed)
             found[0]["milliseconds_per_face"] = run.get("milliseconds_per_face_plain")
             rows += found

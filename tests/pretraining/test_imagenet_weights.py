@@ -100,7 +100,7 @@ def test_the_model_starts_from_them(tmp_path: Path) -> None:
     model = new_model(chosen, 3, LABELS, 0, tmp_path / "w.safetensors", pretrained=False)
     assert model.backbone.norm.weight.equal(source.norm.weight)
     assert model.backbone.blocks[0].attn.qkv.weight.equal(source.blocks[0].attn.qkv.weight)
-    assert model.backbone.pos_embed.shape == (1, 65, 64), "12 x 12 places made 8 x 8"
+    assert model.backbone.pos_embed.shape == (1, 17, 64), "6 x 6 places made 4 x 4"
 
 
 def test_a_file_belongs_to_the_backbone_beside_it() -> None:
