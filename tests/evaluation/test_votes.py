@@ -109,6 +109,12 @@ def test_each_weighting_is_measured_against_one_view() -> None:
     assert [("taken" in row["title"]) for row in rows] == [False, False, True]
 
 
+def test_views_of_one_predictor_are_shown_once() -> None:
+    again = {f"tta/single{part}": RUNS[f"tta/baseline{part}"] for part in ("", "/mean", "/learned")}
+    titles = [row["title"] for row in rows_of(RUNS | again, "vote") if row["title"].startswith("Views of stack/alone")]
+    assert len(titles) == len(set(titles)) == 3
+
+
 def test_a_stack_made_by_hand_has_rows_too_behind_the_roads_own() -> None:
     names = [row["technique"] for row in rows_of(RUNS, "vote")]
     assert names[-2:] == ["stack_mine_reference", "stack_mine_mean"]
