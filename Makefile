@@ -12,7 +12,7 @@ export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
 export MALLOC_TOP_PAD_ := 67108864
 
-.PHONY: help install repro gains ui test browser check format clean
+.PHONY: help install repro gains compare ui test browser check format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ repro: install  ## Run the whole road and print the gains table. PROFILE=smoke: 
 
 gains: install  ## Print the gains table of the last run. WHERE=skin=dark: of these test faces only.
 	@python -m stages.report --print-only $(foreach condition,$(WHERE),--where '$(condition)')
+
+compare: install  ## Compare two experiments, branches or commits: A=main B=workspace.
+	@fer compare $(or $(A),HEAD) $(B)
 
 ui: install  ## Open the gains table in MLflow.
 	@python -m stages.ui

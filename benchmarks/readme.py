@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from fer_core.errors import DataError
-from fer_core.evaluation.table import claim_text, gain_text, line, percent, title_text, verdict_text
+from fer_core.evaluation.table import claim_text, gain_text, limits_sentence, line, percent, title_text, verdict_text
 from fer_core.files import read_json, write_text
 
 README, GAINS = Path("README.md"), Path("metrics/gains.json")
@@ -29,7 +29,7 @@ def gains_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [line(["", "Accuracy %", "UAR %", "Macro-F1 %", "Gain, points [95 %]", "Claimed", "Verdict"])]
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: | :--- |")
     for row in rows:
-        if row["view"] == "vote" or (row["view"] == "ladder" and row["technique"] != "baseline"):
+        if row["view"] in ("vote", "without") or (row["view"] == "ladder" and row["technique"] != "baseline"):
             continue
         name = {"alone": f"{title_text(dict(row))}, alone", "clip": title_text(dict(row))}.get(
             str(row["view"]), f"**{title_text(dict(row))}**"
@@ -67,7 +67,9 @@ def votes_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def main(readme: Path = README, gains: Path = GAINS) -> None:
     """Put the tables between README's marks."""
     rows, text = read_json(gains), readme.read_text(encoding="utf-8")
-    for name, lines in {"table": gains_table(rows), "votes": votes_table(rows)}.items():
+    limits = limits_sentence(read_json(gains.with_name("summary.json")))
+    blocks = {"table": gains_table(rows), "limits": [limits or ""], "votes": votes_table(rows)}
+    for name, lines in blocks.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise DataError(f"Expected {readme} to have the marks {begin} and {end} once each.")

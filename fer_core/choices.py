@@ -36,6 +36,7 @@ SSL_KEYS: dict[str, tuple[str, ...]] = {
 SSL_METHODS = ("none", *SSL_KEYS)
 SSL_TEMPERATURES = {"simclr": 0.5, "moco": 0.2}  # for `temperature: None`
 AU_LABELS = ("annotated", "prototypes")  # not part of a recipe: all runs train on the same AUs
+LEAKAGE = ("refuse", "report", "drop")  # nor is what ingest does about pictures that stand in two splits
 IDENTITY_MARGINS = {"arcface": 0.5, "cosface": 0.35}  # identity.loss: what its own paper takes as margin
 UNCERTAINTY = "uncertainty"  # au_weight: the weights are learned
 

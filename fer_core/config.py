@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from fer_core.choices import AU_LABELS, IDENTITY_MARGINS, Choices, check_choices
+from fer_core.choices import AU_LABELS, IDENTITY_MARGINS, LEAKAGE, Choices, check_choices
 from fer_core.errors import ConfigError, unknown_name
 from fer_core.synthesis.config import GanConfig
 
@@ -127,6 +127,11 @@ class Params:
     limit: int | None
     profile: str
     seed: int
+    seeds: int
+    folds: int | None
+    fold: int
+    leakage: str
+    leave_one_out: bool
     au_labels: str
     choices: Choices
     standin: dict[str, Any]
@@ -168,6 +173,8 @@ def load_params(params: Mapping[str, Any]) -> Params:
         raise unknown_name("profile", loaded.profile, loaded.profiles)
     if loaded.au_labels not in AU_LABELS:
         raise unknown_name("au_labels", loaded.au_labels, AU_LABELS)
+    if loaded.leakage not in LEAKAGE:
+        raise unknown_name("leakage", loaded.leakage, LEAKAGE)
     _check_ranges(loaded)
     return loaded
 
@@ -273,6 +280,7 @@ def _check_ranges(params: Params) -> None:
     choices, profile = params.choices, params.active_profile
     positive = {
         "limit": params.limit,
+        "seeds": params.seeds,
         "epochs": choices.epochs,
         "batch_size": choices.batch_size,
         "lr": choices.lr,

@@ -35,6 +35,7 @@ PHASES: dict[str, dict[str, Any]] = {
     BEYOND: {"title": "Beyond the roadmap", "from": None, "to": None, "claimed": None},
     "3": {"title": "Phase 3: final optimizations", "from": 75, "to": 80, "claimed": [5, None]},
 }
+BASELINE_SEEDS = 3  # at least, whatever `seeds` says: how far luck alone goes is always known
 KINDS = ("recipe", "ensemble", "library", "tta", "temporal")
 _ALONE = {"ensemble": "stack/alone", "library": "stack/library", "tta": "tta/baseline"}
 
@@ -84,6 +85,8 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
         "settings": asdict(params.active_profile),
         "card": {key: card[key] for key in _KNOWN},
         "seed": params.seed,
+        "seeds": params.seeds,
+        "leave_one_out": params.leave_one_out,
         "runs": {run: item.source for run, item in params.runs.items()},
         "clip_runs": params.clip_runs,
     }
@@ -219,7 +222,8 @@ def _plan(run: str, choices: Mapping[str, Any], road: Mapping[str, Any], reason:
         lack = str(error).rstrip(".")
     if lack or recipe is None:
         return {"run": run, "applicable": False, "reason": lack, "recipe": None}
-    return {"run": run, "applicable": True, "reason": None, "recipe": recipe.to_dict()}
+    seeds = max(road["seeds"], BASELINE_SEEDS) if run == "baseline" else road["seeds"]
+    return {"run": run, "applicable": True, "reason": None, "recipe": recipe.to_dict(), "seeds": seeds}
 
 
 def plans_from(source: str, road: Mapping[str, Any], choices: Mapping[str, Any], **kept: bool) -> dict[str, Any]:
@@ -232,7 +236,8 @@ def plans_from(source: str, road: Mapping[str, Any], choices: Mapping[str, Any],
         kept: `ensemble=False` when that rung was not kept: its other members are not needed.
 
     Returns:
-        run -> plan, a mapping with `run`, `applicable`, `reason` and `recipe` (resolved, plain values).
+        run -> plan, a mapping with `run`, `applicable`, `reason`, `recipe` (resolved, plain values) and, where it is
+        applicable, `seeds`: how often it is trained, with the recipe's seed and those after it.
     """
     plans = {}
     techniques = road["techniques"]
@@ -249,6 +254,29 @@ def plans_from(source: str, road: Mapping[str, Any], choices: Mapping[str, Any],
             plans[run] = _plan(run, merged(choices, technique["set"]), road, technique["reason"])
         else:
             plans[run] = _member_plan(run, group, name, road, choices, kept.get("ensemble", True))
+    return plans
+
+
+def without_plans(road: Mapping[str, Any], kept: Iterable[str], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Plan the final recipe without one of its techniques, each in turn (leave-one-out).
+
+    Args:
+        road: what `make_road` returned.
+        kept: the rungs of the ladder that were kept, in its order.
+        choices: the recipe with all of them.
+
+    Returns:
+        technique -> plan, for the kept ones that change the recipe; a later rung's change of the same key stays.
+    """
+    rungs = [name for name in kept if road["techniques"].get(name, {}).get("set")]
+    plans = {}
+    for left_out in rungs:
+        without = dict(road["baseline"])
+        for name in rungs:
+            if name != left_out:
+                without = merged(without, road["techniques"][name]["set"])
+        if without != dict(choices):
+            plans[left_out] = _plan(f"without-{left_out}", without, road, None)
     return plans
 
 

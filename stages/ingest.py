@@ -1,9 +1,10 @@
 """Read a data set as published and write it as one manifest.
 
-Reads  data/raw/<data>/ and the params data, limit, seed.
+Reads  data/raw/<data>/ and the params data, limit, seed, folds, fold, leakage.
 Writes data/ingest/: manifest.parquet, pictures.parquet (encoded pictures in manifest order),
        test_truth.parquet (the test split's emotion and votes, which stand nowhere else) and card.json
-       (what the set has: classes, counts, votes, AUs, identities, landmarks).
+       (what the set has: classes, counts, votes, AUs, identities, landmarks); leakage.csv and leakage.json: subjects
+       and pictures that stand in two splits, which are refused unless `leakage` says otherwise.
 """
 
 from pathlib import Path
@@ -24,11 +25,22 @@ def main(
     debug: bool = DEBUG,
 ) -> None:
     """Read a data set as published: manifest, pictures, locked test truth and card."""
+    from fer_core.choices import LEAKAGE
+    from fer_core.datasets.folds import folds_of
     from fer_core.datasets.ingest import ingest
 
     params = read_params()
     data = str(params.get("data"))
-    ingest(data, raw or DATA / "raw" / data, out, limit=params.get("limit"), seed=params.get("seed"))
+    leakage = str(params.get("leakage", LEAKAGE[0]))
+    ingest(
+        data,
+        raw or DATA / "raw" / data,
+        out,
+        limit=params.get("limit"),
+        seed=params.get("seed"),
+        folds=folds_of(params),
+        leakage=leakage,
+    )
 
 
 if __name__ == "__main__":

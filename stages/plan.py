@@ -44,7 +44,7 @@ def main(
     write_yaml(out / "synthesis.yaml", synthesis_plan(road, asdict(loaded.gan)))
     write_yaml(
         out / "state.yaml",
-        {"current": None, "validation": None, "recipe": road["baseline"], "kept_rungs": [], "macro_f1": None},
+        {"current": None, "validation": None, "recipe": road["baseline"], "kept_rungs": []},
     )
     skipped = {name: t["reason"] for name, t in road["techniques"].items() if not t["applicable"]}
     print(f"{sum(plan['applicable'] for plan in plans.values())} runs planned beside the ladder's own")

@@ -2,9 +2,8 @@
 
 Reads  plans/road.yaml, data/select/<rung>/state.yaml, metrics/runs.json, the predictions that it names, the labels of
        the test split (pictures and clips), card.json, metrics/synthesis.json.
-Writes metrics/gains.json, metrics/summary.json, metrics/slices.json (scores by attribute), reports/gains.md,
-       reports/ladder.png, reports/learning_curves.png, reports/confusion/{baseline,final}.png and reports/attention/:
-       where runs whose attention weighs places look, over a few validation faces.
+Writes metrics/gains.json, metrics/summary.json, metrics/slices.json (scores by attribute), reports/gains.md and
+       reports/attention/: where runs whose attention weighs places look, over a few validation faces.
 
 `--print-only` writes nothing and shows the table of the last report on the terminal; with `--where skin=dark`, a table
 of these test faces alone, made anew from the predictions.
@@ -28,7 +27,7 @@ app = typer.Typer(add_completion=False)
 @stage
 def main(
     road_file: Path = typer.Option(PLANS / "road.yaml", "--road", help="What was planned."),
-    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/, tta/, clips/ and select/."),
+    data: Path = typer.Option(DATA, help="Folder that holds train/, stack/, tta/, clips/, without/ and select/."),
     manifest: Path = typer.Option(DATA / "join_aus" / "manifest.parquet", help="Pictures, splits, subjects."),
     test_truth: Path = typer.Option(DATA / "ingest" / "test_truth.parquet", help="The test split's labels."),
     test_aus: Path = typer.Option(DATA / "join_aus" / "test_aus.parquet", help="The test split's AU labels."),
@@ -55,13 +54,13 @@ def main(
 
     from fer_core.evaluation.clip_truth import read_clip_truth, unusable_split
     from fer_core.evaluation.final_recipe import recipe_lines
-    from fer_core.evaluation.gains import BASELINE, gain_rows, rungs_of, standing
+    from fer_core.evaluation.gains import BASELINE, gain_rows, rungs_of, seeds_of, standing
     from fer_core.evaluation.paired import Judge, Judges
     from fer_core.evaluation.predictions import read_truth
     from fer_core.evaluation.slice_table import slice_lines
     from fer_core.evaluation.slices import slice_rows
     from fer_core.evaluation.synthesis_lines import synthesis_lines
-    from fer_core.evaluation.table import data_notes, head_notes, headline, markdown, summarise
+    from fer_core.evaluation.table import head_notes, headline, markdown, summarise
     from fer_core.evaluation.votes import diversity_lines
     from fer_core.files import write_json, write_text
 
@@ -75,7 +74,10 @@ def main(
         _show_part(where, road, states, stills, truth, predictions, classes, resamples, seed, reports)
         return
 
-    judge: Judges = Judges({"": Judge(truth.labels, predictions, classes, truth.clusters, resamples, seed)})
+    count = road["seeds"]
+    seeds = {name: seeds_of(predictions, name, count) for name in predictions}
+    stills_judge = Judge(truth.labels, predictions, classes, truth.clusters, resamples, seed, seeds)
+    judge: Judges = Judges({"": stills_judge})
     if card["clips"] and unusable_split(manifest) is None:
         on_clips = read_clip_truth(manifest, test_truth, classes)["test"]
         guesses = _predictions(data, {name: run for name, run in runs.items() if name not in stills}, on_clips, classes)
@@ -84,9 +86,9 @@ def main(
     ceilings = (card.get("standin") or {}).get("ceiling") or {}
     summary = summarise(rows, final, judge.compare, judge.score, ceilings.get("intensities"))
     slices = slice_rows(truth, predictions, BASELINE, final, classes, resamples, seed)
-    notes = head_notes(road, card, runs[BASELINE], truth.clusters is not None, truth.dropped, resamples, summary)
-    title, said = headline(summary, road), data_notes(road, card)
-    _draw(reports, data, rows, runs, title, final, card["classes"], said, summary["ceiling_accuracy"])
+    lucky = [runs[name]["test"]["accuracy"] for name in seeds_of(predictions, BASELINE)]
+    notes = head_notes(road, card, runs[BASELINE], truth.clusters is not None, truth.dropped, resamples, summary, lucky)
+    _draw_attention(reports / "attention", data, runs, card["classes"])
     more = [*synthesis_lines(read_json(metrics / "synthesis.json")), *slice_lines(slices, truth.attributes)]
     more += recipe_lines(road, states, runs, final)
     votes = diversity_lines(runs)
@@ -95,7 +97,7 @@ def main(
     write_json(metrics / "gains.json", rows)
     write_json(metrics / "summary.json", summary)
     write_json(metrics / "slices.json", slices)
-    print(title)
+    print(headline(summary, road))
 
 
 def _show_part(
@@ -111,7 +113,7 @@ def _show_part(
     reports: Path,
 ) -> None:
     """Show the table of the test faces that have the attributes `where`, and write nothing."""
-    from fer_core.evaluation.gains import gain_rows, standing
+    from fer_core.evaluation.gains import gain_rows, seeds_of, standing
     from fer_core.evaluation.paired import Judge
     from fer_core.evaluation.slices import part_of, select
     from fer_core.evaluation.table import summarise
@@ -122,9 +124,15 @@ def _show_part(
     keep = select(truth, where)
     part = part_of(truth, keep)
     guesses = {name: values[keep] for name, values in predictions.items()}
-    judge = Judge(part.labels, guesses, classes, part.clusters, resamples, seed)
-    test = {"n": len(part.ids), "classes_present": len(set(part.labels.tolist())), "nll": None, "au_f1": None}
-    on_part = {name: run | {"test": test} if run["state"] == "done" else run for name, run in runs.items()}
+    seeds = {name: seeds_of(guesses, name, road["seeds"]) for name in guesses}
+    judge = Judge(part.labels, guesses, classes, part.clusters, resamples, seed, seeds)
+    test = {"n": len(part.ids), "classes_present": len(set(part.labels.tolist()))}
+    on_part = {
+        name: run | {"test": test | {"accuracy": float((guesses[name] == part.labels).mean())}}
+        if run["state"] == "done"
+        else run
+        for name, run in runs.items()
+    }
     rows = gain_rows(road, states, on_part, judge.compare, judge.score)
     summary = summarise(rows, standing(road, states), judge.compare, judge.score)  # the ceiling is of all test faces
     show(
@@ -155,51 +163,7 @@ def _predictions(data: Path, runs: dict[str, dict[str, Any]], truth: "Truth", cl
     return predictions
 
 
-def _draw(
-    reports: Path,
-    data: Path,
-    rows: list[dict[str, Any]],
-    runs: dict[str, dict[str, Any]],
-    title: str,
-    final: str,
-    classes: list[str],
-    data_notes: list[str],
-    ceiling: float | None,
-) -> None:
-    from fer_core.evaluation.gains import BASELINE
-    from fer_core.evaluation.plots.confusion import draw_confusion
-    from fer_core.evaluation.plots.curves import draw_curves
-    from fer_core.evaluation.plots.ladder import draw_ladder
-    from fer_core.files import read_json
-
-    draw_ladder(reports / "ladder.png", rows, title, data_notes, ceiling)
-    for name, predictor in (("baseline", BASELINE), ("final", final)):
-        test = runs[predictor]["test"]
-        heading = f"{name.capitalize()} ({predictor}): accuracy {100 * test['accuracy']:.1f} %"
-        draw_confusion(reports / "confusion" / f"{name}.png", test["confusion"], classes, heading)
-    trained = [name for name, run in runs.items() if run["state"] == "done" and name.startswith("train/")]
-    trained.sort(key=lambda name: name != BASELINE)
-    histories = {
-        name.removeprefix("train/"): [*_before(data / name), *read_json(data / name / "history.json")]
-        for name in trained
-        if (data / name / "history.json").exists()
-    }
-    converged = {name.removeprefix("train/"): runs[name].get("converged") for name in trained}
-    draw_curves(reports / "learning_curves.png", histories, converged)
-    _draw_attention(reports / "attention", data, [name.removeprefix("train/") for name in trained], classes)
-
-
-def _before(folder: Path) -> list[dict[str, Any]]:
-    """Return what probes said during a run's self-supervised pretraining, with epochs that end at 0."""
-    from fer_core.files import read_json
-
-    path = folder / "pretraining.json"
-    rows = read_json(path).get("ssl", []) if path.exists() else []
-    probes = ("knn_uar", "probe_uar")
-    return [{"epoch": row["epoch"] - len(rows), **{key: row.get(key) for key in probes}} for row in rows]
-
-
-def _draw_attention(folder: Path, data: Path, runs: list[str], classes: list[str]) -> None:
+def _draw_attention(folder: Path, data: Path, runs: dict[str, dict[str, Any]], classes: list[str]) -> None:
     """Draw where the runs look that left it, and write a page that shows the pictures."""
     from safetensors.numpy import load_file
 
@@ -209,9 +173,10 @@ def _draw_attention(folder: Path, data: Path, runs: list[str], classes: list[str
 
     replace_folder(folder)
     lines = ["# Where the attention looks", ""]
-    for run in runs:
-        path = data / "train" / run / "attention.safetensors"
-        if path.exists():
+    for name in runs:
+        kind, _, run = name.partition("/")
+        path = data / name / "attention.safetensors"
+        if kind == "train" and "/" not in run and path.exists():
             seen = load_file(path)
             names = [classes[label] for label in seen["labels"]]
             title = f"{run}: attention over validation faces"

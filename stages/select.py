@@ -1,9 +1,13 @@
 """Keep or drop one rung of the ladder, by validation macro-F1 alone, and plan what builds on it.
 
+A rung is kept unless it scores lower than what stands by more than one standard error of the difference; the score is
+macro-F1 over the classes with five or more validation pictures, the mean over a run's seeds.
+
 Reads  what the ladder stood on (state.yaml), the rung's candidate (predictions), validation labels.
 Writes data/select/<rung>/: state.yaml, and the plan of every run that starts from here.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -28,19 +32,20 @@ def main(
     out: Path = typer.Option(None, help="Output folder; default data/select/<rung>."),
     debug: bool = DEBUG,
 ) -> None:
-    """Keep the rung if its validation macro-F1 is not below that of what stands, else drop it."""
-    from fer_core.evaluation.validation import macro_f1_on_validation
+    """Keep the rung unless its validation macro-F1 is below that of what stands by more than a standard error."""
+    from fer_core.evaluation.validation import change_on_validation
 
     out = out or DATA / "select" / rung
     layout, before = read_yaml(road), read_yaml(after / "state.yaml")
     status = read_json(DATA / candidate / "status.json")
     applicable = status["state"] == "done"
-    score, kept = None, False
+    change, kept, count = None, False, layout["seeds"]
     if applicable:
-        score = macro_f1_on_validation(DATA / candidate / "predictions.parquet", manifest)
-        kept = before["current"] is None or score >= before["macro_f1"]
-    change = layout["techniques"][rung]["set"] if rung != "baseline" else {}
-    recipe = merged(before["recipe"], change) if kept else before["recipe"]
+        standing = before["current"]
+        found = change_on_validation(_seeds(candidate, count), _seeds(standing, count) if standing else [], manifest)
+        change, kept = found, found.kept
+    sets = layout["techniques"][rung]["set"] if rung != "baseline" else {}
+    recipe = merged(before["recipe"], sets) if kept else before["recipe"]
     names = [*before["kept_rungs"], rung] if kept else before["kept_rungs"]
     replace_folder(out)
     write_yaml(
@@ -53,8 +58,7 @@ def main(
             "candidate": candidate if applicable else None,
             "reference": before["current"],
             "current": candidate if kept else before["current"],
-            "macro_f1": score if kept else before.get("macro_f1"),
-            "validation": {"reference": before.get("macro_f1"), "candidate": score},
+            "validation": asdict(change) if change else None,
             "recipe": recipe,
             "kept_rungs": names,
         },
@@ -62,11 +66,18 @@ def main(
     # the names of the kept rungs decide whether the last rung re-trains one model or the whole ensemble
     for run, plan in plans_from(f"data/select/{rung}", layout, recipe, ensemble="ensemble" in names).items():
         write_yaml(out / f"{run}.yaml", plan)
-    if not applicable:
+    if change is None:
         print(f"{rung}: not applicable, {status['reason']}")
     else:
-        stood = "" if before["current"] is None else f" against {before['macro_f1']:.4f} before"
-        print(f"{rung}: validation macro-F1 {score:.4f}{stood}: {'kept' if kept else 'not kept'}")
+        stood = f" against {change.before:.4f} before (standard error {change.error:.4f})" if change.before else ""
+        print(f"{rung}: validation macro-F1 {change.score:.4f}{stood}: {'kept' if kept else 'not kept'}")
+
+
+def _seeds(predictor: str, count: int) -> list[Path]:
+    """Return the predictions of a predictor's first `count` seeds; a stack or TTA has one."""
+    folder = DATA / predictor
+    others = [folder / f"seed-{index}" for index in range(1, count)]
+    return [path / "predictions.parquet" for path in (folder, *others) if path == folder or path.exists()]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from fer_core.evaluation.table import (
     gap_sentence,
     headline,
     kept_text,
+    limits_sentence,
     percent,
     score_text,
     seconds_text,
@@ -50,6 +51,8 @@ def show(
         console.print(Text(note, style="italic"))
     if gap := gap_sentence(summary):
         console.print(Text(gap))
+    if limits := limits_sentence(summary):
+        console.print(Text(limits))
     if faces:
         console.print(Text(f"This table: {faces}.", style="bold yellow"))
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold", collapse_padding=True)
@@ -71,7 +74,10 @@ def show(
     for predictor, alarms in {row["predictor"]: row["alarms"] for row in told}.items():
         console.print(Text(f"! {predictor}: {'; '.join(alarms)}", style="yellow"))
     if any(row["kept"] is False for row in rows):
-        console.print("not kept: macro-F1 on validation fell, so the ladder goes on without that rung", style="dim")
+        console.print(
+            "not kept: macro-F1 on validation fell by more than a standard error; the ladder goes on without it",
+            style="dim",
+        )
     more = "; kept or not was decided on all validation faces" if faces else f"; more in {reports / 'gains.md'}"
     console.print(f"n = {summary['n_test']} test pictures{more}", style="dim")
 

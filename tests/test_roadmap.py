@@ -16,7 +16,7 @@ from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError
 from fer_core.labels import BASIC_EMOTIONS, RAFCE
 from fer_core.recipe import Recipe, merged
-from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan
+from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan, without_plans
 
 RAW: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 # only the wiring is at stake here, so the plan of the full road under a profile that leaves nothing out
@@ -710,3 +710,20 @@ def test_every_name_may_be_the_baselines(key: str, name: str) -> None:
 def test_a_row_that_is_switched_off_may_contradict_the_baseline() -> None:
     layout = road(head="prototype", roadmap=off("meta_learning", "compound"))
     assert reasons(layout)["compound"] == "switched off in params.yaml"
+
+
+def test_without_one_of_two_techniques_that_set_the_same_key_the_other_stays() -> None:
+    layout = road()
+    layout["techniques"]["mine"] = {**layout["techniques"]["imbalance"], "set": {"loss": "focal"}}
+    whole = {**layout["baseline"], "loss": "focal", "logit_tau": 0.5, "sampler": "none"}
+    plans = without_plans(layout, ["baseline", "imbalance", "mine", "ensemble"], whole)
+    assert set(plans) == {"imbalance", "mine"}, "the others change no recipe"
+    assert plans["mine"]["recipe"]["loss"] == "logit_adjusted"
+    assert plans["imbalance"]["recipe"]["loss"] == "focal" and plans["imbalance"]["recipe"]["sampler"] == "weighted"
+
+
+def test_a_technique_that_a_later_one_undoes_is_not_left_out() -> None:
+    layout = road()
+    same = {**layout["techniques"]["optimisation"], "set": {"ema": 0.99}}
+    layout["techniques"]["mine"] = same
+    assert without_plans(layout, ["optimisation", "mine"], {**layout["baseline"], "ema": 0.99}) == {}

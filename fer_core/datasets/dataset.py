@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from fer_core.datasets.folds import Folds
 from fer_core.errors import DataError
 from fer_core.labels import LabelSet
 from fer_core.manifest import ATTRIBUTE, SPLITS, attribute_names, clip_frames, stills
@@ -42,8 +43,8 @@ class Dataset:
 class Adapter(Protocol):
     """Reads one data set's published files."""
 
-    def __call__(self, folder: Path, limit: int | None, seed: int) -> Dataset:
-        """Read `folder`; keep `limit` labelled pictures, drawn with `seed`, or all of them."""
+    def __call__(self, folder: Path, limit: int | None, seed: int, *, folds: Folds | None = None) -> Dataset:
+        """Read `folder`, deal it into `folds` or take its own split, and keep `limit` labelled pictures or all."""
 
 
 def usable(rows: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -97,7 +98,8 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
 
     votes = bool(rows.loc[rows["split"] == "train", "votes"].notna().any())
     learnt = rows[rows["split"].isin(("train", "pool")) & rows["subject"].notna()]
-    known = dataset.rows.dropna(subset=["subject"])  # clips too: a face in both a clip and a still is seen twice
+    # clips too: a face in both a clip and a still is seen twice
+    known = dataset.rows[dataset.rows["subject"].notna() & dataset.rows["drop_reason"].isna()]
     crossing = known.groupby("subject")["split"].nunique().gt(1).sum()
     if crossing:
         notes.append(f"{crossing} subjects stand in more than one split: test results may flatter")

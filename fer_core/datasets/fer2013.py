@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_core.datasets.dataset import Dataset, check
+from fer_core.datasets.folds import Folds, deal, told
 from fer_core.datasets.limit import limit_rows
 from fer_core.datasets.lines import require_files
 from fer_core.datasets.pixels import encode, picture_hash, stream
@@ -23,27 +24,28 @@ CSV = "fer2013.csv"
 SPLIT_OF_USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 
 
-def read(folder: Path, limit: int | None, seed: int) -> Dataset:
+def read(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = None) -> Dataset:
     """Read `fer2013.csv`.
 
     Args:
         folder: where it lies.
         limit: labelled pictures to keep, or None for all.
-        seed: of the draw that `limit` makes.
+        seed: of the draw that `limit` makes, and of the folds.
+        folds: take these instead of the published split.
 
     Raises:
         DataError: the file is missing or a row does not parse (file, line, what was expected).
     """
     require_files(folder, (CSV,))
     rows, notes = read_rows(folder / CSV, source="fer2013")
-    rows = limit_rows(rows, limit, seed)
+    rows = limit_rows(deal(rows, folds, seed), limit, seed)
     return check(
         Dataset(
             rows=rows[list(OWNED["ingest"])],
             pictures=partial(read_pictures, folder / CSV, rows),
             title="FER2013",
             labels=FER2013,
-            notes=(*notes, *repeated(rows)),
+            notes=(*(told(folds, published=True) or notes), *repeated(rows)),
         )
     )
 

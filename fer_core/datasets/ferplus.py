@@ -19,6 +19,7 @@ import pandas as pd
 
 from fer_core.datasets import fer2013
 from fer_core.datasets.dataset import Dataset, check
+from fer_core.datasets.folds import Folds, deal, told
 from fer_core.datasets.limit import limit_rows
 from fer_core.datasets.lines import bad_line, read_text, require_files
 from fer_core.errors import DataError
@@ -30,13 +31,14 @@ VOTES = FERPLUS.votes or ()
 EMOTIONS = len(FERPLUS.classes)
 
 
-def read(folder: Path, limit: int | None, seed: int) -> Dataset:
+def read(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = None) -> Dataset:
     """Read `fer2013.csv` for the pictures and `fer2013new.csv` for the votes.
 
     Args:
         folder: where both lie (data/raw/ferplus is a link to data/raw/fer2013).
         limit: labelled pictures to keep, or None for all; rows without a majority are then left out.
-        seed: of the draw that `limit` makes.
+        seed: of the draw that `limit` makes, and of the folds.
+        folds: take these instead of the published split.
 
     Raises:
         DataError: a file is missing, a row does not parse, or the two files do not align.
@@ -52,8 +54,9 @@ def read(folder: Path, limit: int | None, seed: int) -> Dataset:
     shares = (counts / np.maximum(total, 1)).astype(np.float32)
     rows["votes"] = [share if voted else None for share, voted in zip(shares, total[:, 0] > 0, strict=True)]
     unclear = int(rows["drop_reason"].notna().sum())
+    notes = told(folds, published=True) or notes
     notes.append(f"{unclear} of {len(rows)} pictures have no majority emotion (FERPlus' majority rule)")
-    rows = limit_rows(rows, limit, seed)
+    rows = limit_rows(deal(rows, folds, seed), limit, seed)
     return check(
         Dataset(
             rows=rows[list(OWNED["ingest"])],

@@ -66,8 +66,12 @@ def read_pictures(rows: pd.DataFrame, files: dict[str, Path]) -> Iterator[tuple[
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the files that lie directly in a folder and end as pictures do, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+    """Return the files that lie directly in a folder and end as pictures do, sorted by name; hidden ones are none.
+
+    Copies from a Mac leave a hidden `._0001.jpg` beside every picture, which is no picture.
+    """
+    files = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in files if path.suffix.lower() in _ENDINGS)
 
 
 def _by_key(files: list[Path]) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 RAF-CE: 4,549 faces in the wild, 14 compound emotions. The text files read `NAME value`, one picture a line:
 
     RAFCE_emolabel.txt       0001.jpg 5                class index, 0 first
-    RAFCE_partition.txt      0001.jpg 0                0 train, 1 test, 2 validation
+    RAFCE_partition.txt      0001.jpg 0                0 train, 1 test, 2 validation; not needed with `folds`
     RAFCE_AUlabel.txt        0001.jpg 1+4+L12          optional; read by `fer_core.aus`
     AUintensity.csv          picture,AU1,AU12 ..       optional; 0 to 5 or A to E, read by `fer_core.aus.intensity`
     rafml_distribution.txt   0001.jpg v0 .. v5         optional votes, in the order of `BASIC_EMOTIONS`
@@ -28,10 +28,12 @@ from fer_core.datasets import values
 from fer_core.datasets.attributes import ATTRIBUTES, read_attributes
 from fer_core.datasets.clips import read_clips
 from fer_core.datasets.dataset import Dataset, check
+from fer_core.datasets.folds import Folds, deal, told
 from fer_core.datasets.limit import limit_rows
 from fer_core.datasets.lines import read_values, require_files, require_lines
 from fer_core.datasets.pictures import NO_PICTURE, find, in_folder, read_pictures
 from fer_core.datasets.standin_json import notes_of, read_standin_json
+from fer_core.errors import DataError
 from fer_core.labels import RAFCE
 from fer_core.manifest import OWNED, attribute_names, stills, without_clips
 
@@ -43,10 +45,10 @@ INTENSITIES = "AUintensity.csv"
 POOL, POOL_LANDMARKS, POOL_SUBJECTS = "pool", "pool_landmark.txt", "pool_subject.txt"
 
 
-def read_standin(folder: Path, limit: int | None, seed: int) -> Dataset:
+def read_standin(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = None) -> Dataset:
     """Read the generated stand-in; see `read`."""
     title, notes = "Stand-in (generated faces)", ("generated faces, not people",)
-    return read(folder, limit, seed, source="standin", title=title, notes=notes)
+    return read(folder, limit, seed, source="standin", title=title, notes=notes, folds=folds)
 
 
 def read(
@@ -56,25 +58,37 @@ def read(
     source: str = "rafce",
     title: str = "RAF-CE",
     notes: tuple[str, ...] = (),
+    *,
+    folds: Folds | None = None,
 ) -> Dataset:
     """Read a folder in RAF-CE's layout.
 
     Args:
         folder: where the published files lie.
         limit: labelled pictures to keep, or None for all; the pool and the clips are kept whole.
-        seed: of the draw that `limit` makes.
+        seed: of the draw that `limit` makes, and of the folds.
         source: value of the column `source`.
         title: name for people.
         notes: sentences for the table's head.
+        folds: take these instead of the published split, which may then be absent.
 
     Raises:
         DataError: a file is missing, a line does not parse (file, line, text), files contradict each other.
     """
-    require_files(folder, (EMOTION, PARTITION), " and the pictures NNNN.jpg (there or in original/)")
+    published = folds is None or (folder / PARTITION).is_file()
+    needed = (EMOTION, PARTITION) if published else (EMOTION,)
+    if folds is None and (folder / EMOTION).is_file() and not (folder / PARTITION).is_file():
+        raise DataError(
+            f"{folder} lacks {PARTITION}; expected there, as published: {', '.join(needed)}. For a set without a "
+            "split, set `folds: 5` in params.yaml."
+        )
+    require_files(folder, needed, " and the pictures NNNN.jpg (there or in original/)")
     emotion = read_values(folder / EMOTION, values.class_index, values.A_CLASS)
-    split = read_values(folder / PARTITION, values.split, values.A_SPLIT)
-    require_lines(folder / PARTITION, split, emotion, "picture")
-    require_lines(folder / EMOTION, emotion, split, "picture")
+    split = dict.fromkeys(emotion, "train")
+    if published:
+        split = read_values(folder / PARTITION, values.split, values.A_SPLIT)
+        require_lines(folder / PARTITION, split, emotion, "picture")
+        require_lines(folder / EMOTION, emotion, split, "picture")
     votes, landmarks, subjects = _optional_files(folder)
     files, crops = find(folder, list(emotion), originals_first=bool(landmarks))
     more_notes = _notes_on_files(emotion, votes, landmarks, crops)
@@ -95,6 +109,7 @@ def read(
     bare = int(clips.rows["landmarks"].isna().sum())
     if bare and everything["landmarks"].notna().any():
         more_notes.append(f"{bare} of {len(clips.rows)} frames of clips have no landmarks, while other pictures do")
+    everything = deal(everything, folds, seed)
     rows = limit_rows(_with_attributes(folder, everything), limit, seed)
     rows["source"] = source
     rows = rows[[*OWNED["ingest"], *attribute_names(rows)]]
@@ -108,7 +123,7 @@ def read(
         labels=RAFCE,
         aus=(folder / AUS).is_file(),
         intensities=(folder / INTENSITIES).is_file(),
-        notes=(*notes, *notes_of(facts), *more_notes, *clips.notes),
+        notes=(*notes, *notes_of(facts), *told(folds, published), *more_notes, *clips.notes),
         standin=facts,
     )
     return check(dataset)

@@ -5,13 +5,21 @@ predictors come in, a list of plain dictionaries goes out. Scores are fractions,
 
 A row's `train_seconds` are what it cost *beyond its reference*: the training of the predictor or of its members, each
 recipe once, less what the reference is made of as well. So test-time augmentation costs no training, and an ensemble
-costs its new members. A phase costs the sum of its rungs, kept or not.
+costs its new members. `pretrain_seconds` likewise: pretrained weights and synthetic faces that several members share
+count once, and not at all where the reference needs them too. A phase costs the sum of its rungs, kept or not.
+
+Scores are means over the first `seeds` of params.yaml; the baseline is trained with three seeds or more, and the
+standard deviation of its accuracy over them stands beside every row that has one seed only.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import DataError
+from fer_core.evaluation.multiple import holm
+from fer_core.evaluation.power import detectable_gain
 from fer_core.evaluation.votes import vote_rows
 
 if TYPE_CHECKING:  # scipy is slow to import, and showing the table does not need it
@@ -19,6 +27,7 @@ if TYPE_CHECKING:  # scipy is slow to import, and showing the table does not nee
 
 BASELINE = "train/baseline"
 CLIP_BASELINE = "clips/baseline"
+WHOLE = "train/member-current"  # the ladder's recipe, trained as it is: leave-one-out is measured against it
 NOT_APPLICABLE = "not applicable"
 HARMFUL = "harmful"
 UNCERTAIN = "not distinguishable from 0"
@@ -62,7 +71,7 @@ def gain_rows(
     compare: Compare,
     score: Score,
 ) -> list[Row]:
-    """Return the rows: baseline, phases, techniques alone, rungs of the ladder, ways to vote, the clip track.
+    """Return the rows: baseline, phases, techniques alone, rungs, leave-one-out, ways to vote, the clip track.
 
     Args:
         road: plans/road.yaml.
@@ -87,7 +96,17 @@ def gain_rows(
     alone = [_alone(table, name, plan) for name, plan in stills.items()]
     baseline = table.row("baseline", "Baseline", "ladder", None, BASELINE, None, None)
     phases = _phases(table, road, rungs, states, ladder)
-    return [baseline, *phases, *alone, *ladder, *vote_rows(table, road), *_clips(table, road)]
+    more = [*_without(table, road), *vote_rows(table, road), *_clips(table, road)]
+    return _corrected([baseline, *phases, *alone, *ladder, *more])
+
+
+def _corrected(rows: list[Row]) -> list[Row]:
+    """Fill in p corrected for the table's many tests (Holm 1979), each pair of predictors counted once."""
+    pairs = {(row["predictor"], row["reference"]): row["p_value"] for row in rows if row["p_value"] is not None}
+    corrected = dict(zip(pairs, holm(list(pairs.values())), strict=True))
+    for row in rows:
+        row["p_adjusted"] = corrected.get((row["predictor"], row["reference"]))
+    return rows
 
 
 def rungs_of(road: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -144,34 +163,67 @@ class Table:
             if reference is not None:
                 row |= self._gains(predictor, reference)
                 row["verdict"] = verdict(row["gain_low"], row["gain_high"], low, high)
-        return {key: (row | extra)[key] for key in KEYS}
+        row |= extra
+        seconds = (row["train_seconds"] or 0.0) + (row["pretrain_seconds"] or 0.0)
+        if row["gain"] is not None and seconds > 0:
+            row["gain_per_minute"] = 60 * row["gain"] / seconds
+        return {key: row[key] for key in KEYS}
 
     def _scores(self, predictor: str) -> Row:
         run = self.runs[predictor]
         found: Row = {}
-        for metric in ("accuracy", "uar", "macro_f1"):
+        for metric in ("accuracy", "uar", "macro_f1", "uar_common", "macro_f1_common"):
             value = self.score(predictor, metric)
-            found |= {metric: value.value, f"{metric}_low": value.low, f"{metric}_high": value.high}
+            ends = {metric: value.value, f"{metric}_low": value.low, f"{metric}_high": value.high}
+            found |= {key: number if math.isfinite(number) else None for key, number in ends.items()}
         test = run["test"]
-        found |= {key: test[key] for key in ("n", "classes_present", "nll")}
-        found["n_test"] = found.pop("n")
+        found |= {key: test.get(key) for key in ("classes_present", "classes_common", *_CALIBRATION)}
+        found |= {"n_test": test["n"], "temperature": run.get("temperature")} | self._luck(predictor)
         found |= {f"{metric}_validation": run["validation"][metric] for metric in ("accuracy", "macro_f1")}
         return found | {"au_f1": test.get("au_f1"), "alarms": list(run["alarms"])}
 
     def _gains(self, predictor: str, reference: str) -> Row:
         found = self.compare(predictor, reference)
         gains = {"": found.accuracy, "uar_": found.uar, "macro_f1_": found.macro_f1}
-        row: Row = {"p_value": found.p_value}
+        count = self.runs[predictor]["test"]["n"]
+        discordant = (found.only_candidate + found.only_reference) / count
+        detectable = detectable_gain(count, discordant)
+        row: Row = {"p_value": found.p_value, "discordant": discordant}
+        row["detectable"] = detectable if math.isfinite(detectable) else None
         for name, gain in gains.items():
             row |= {f"{name}gain": gain.value, f"{name}gain_low": gain.low, f"{name}gain_high": gain.high}
         return row
 
     def _costs(self, predictor: str, reference: str | None) -> Row:
         known = self._trained(reference) if reference else {}
-        new = [run for key, run in self._trained(predictor).items() if key not in known]
-        row: Row = {key: sum(run.get(key) or 0.0 for run in new) for key in ("train_seconds", "pretrain_seconds")}
+        trained = self._trained(predictor)
+        seconds = sum(run.get("train_seconds") or 0.0 for key, run in trained.items() if key not in known)
+        made = _before(known.values())
+        before = sum(cost for what, cost in _before(trained.values()).items() if what not in made)
         run = self.runs[predictor]
-        return row | {key: run.get(key) for key in ("epochs", "parameters", "converged", "milliseconds_per_face")}
+        row: Row = {"train_seconds": seconds, "pretrain_seconds": before}
+        row |= {key: run.get(key) for key in ("epochs", "parameters", "converged", "milliseconds_per_face")}
+        if row["milliseconds_per_face"] is None:  # of a stack: all its members look at a face
+            each = [member.get("milliseconds_per_face") for member in trained.values()]
+            row["milliseconds_per_face"] = None if None in each else sum(each)
+        return row
+
+    def _luck(self, predictor: str) -> Row:
+        """Return how many seeds a predictor has, and the standard deviation of accuracy over seeds, in points.
+
+        The baseline's where the predictor has one seed; none for clips, which are other data.
+        """
+        own = [100 * run["test"]["accuracy"] for run in self._seeds(predictor)]
+        clip = predictor.startswith(CLIP_BASELINE.partition("/")[0])
+        shared = [] if clip else [100 * run["test"]["accuracy"] for run in self._seeds(BASELINE)]
+        for values, whose in ((own, "own"), (shared, "baseline")):
+            if len(values) > 1:
+                return {"seeds": len(own), "seed_sd": stdev(values), "seed_sd_of": whose}
+        return {"seeds": len(own), "seed_sd": None, "seed_sd_of": None}
+
+    def _seeds(self, predictor: str) -> list[Mapping[str, Any]]:
+        found = [self.runs[name] for name in seeds_of(self.runs, predictor)]
+        return [run for run in found if run.get("test")]
 
     def _weak(self, predictor: str | None) -> str:
         """Say so where a predictor learned AUs that are prototypes of the emotion, not annotations."""
@@ -187,6 +239,36 @@ class Table:
         for member in run["members"]:
             found |= self._trained(member)
         return found
+
+
+def seeds_of(runs: Iterable[str], predictor: str, count: int | None = None) -> list[str]:
+    """Return the predictors that are `predictor` trained with its seeds, itself first; at most `count`."""
+    prefix = f"{predictor}/seed-"
+    others = sorted((name for name in runs if name.startswith(prefix)), key=lambda name: int(name[len(prefix) :]))
+    return [predictor, *others][:count]
+
+
+def _before(runs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the seconds of all that was pretrained or synthesised for some runs, by what it was."""
+    found: dict[str, float] = {}
+    for run in runs:
+        found |= run.get("before") or {}
+    return found
+
+
+def _without(table: Table, road: Mapping[str, Any]) -> list[Row]:
+    """What each kept technique adds to the final recipe: all of it against all but that one."""
+    rows = []
+    for name, plan in road["techniques"].items():
+        if (run := table.runs.get(f"without/{name}")) is not None:
+            reason = run.get("reason") if run.get("state") != "done" else None
+            reference = f"without/{name}"
+            rows.append(
+                table.row(
+                    name, plan["title"], "without", plan.get("phase"), WHOLE, reference, plan.get("claimed"), reason
+                )
+            )
+    return rows
 
 
 def _clips(table: Table, road: Mapping[str, Any]) -> list[Row]:
@@ -262,11 +344,13 @@ def _phases(
     return rows
 
 
-_SCORES = ["accuracy", "uar", "macro_f1", "n_test", "classes_present", "nll", "au_f1"]
-_SCORES += [f"{metric}_{end}" for metric in ("accuracy", "uar", "macro_f1") for end in ("low", "high")]
-_SCORES += ["accuracy_validation", "macro_f1_validation"]
+_CALIBRATION = ("nll", "nll_scaled", "ece", "ece_scaled")
+_SCORES = ["accuracy", "uar", "macro_f1", "uar_common", "macro_f1_common"]
+_SCORES += [f"{metric}_{end}" for metric in _SCORES for end in ("low", "high")]
+_SCORES += ["n_test", "classes_present", "classes_common", *_CALIBRATION, "temperature", "au_f1"]
+_SCORES += ["accuracy_validation", "macro_f1_validation", "seeds", "seed_sd", "seed_sd_of"]
 _GAINS = [f"{metric}gain{end}" for metric in ("", "uar_", "macro_f1_") for end in ("", "_low", "_high")]
-_GAINS += ["p_value"]
+_GAINS += ["p_value", "p_adjusted", "discordant", "detectable", "gain_per_minute"]
 _COSTS = ["train_seconds", "pretrain_seconds", "epochs", "parameters", "converged", "milliseconds_per_face"]
 _FIRST = ["technique", "view", "phase", "accuracy", "uar", "macro_f1", "gain", "gain_low", "gain_high"]
 _FIRST += ["claimed_low", "claimed_high", "reference", "p_value", "verdict", "kept", "train_seconds", "n_test"]

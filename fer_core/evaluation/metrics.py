@@ -11,6 +11,9 @@ that is predicted but never true has no recall, and scikit-learn's default macro
 no entry of its own, as its false alarms already lower the recall of the classes they were taken from. This equals
 `f1_score(..., average="macro", labels=np.unique(labels), zero_division=0)` and `balanced_accuracy_score`.
 
+A class with one picture moves these means by 1/K with that one picture, so both are also given over the classes with
+at least `COMMON` true pictures, and `Scores.classes_common` says how many those are.
+
 AU detection is scored by F1 per unit and its mean, as in Zhao, Chu & Zhang, CVPR 2016 (deep region and multi-label
 learning).
 """
@@ -25,11 +28,14 @@ from fer_core.errors import DataError
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+COMMON = 5  # true pictures from which on a class enters the means over common classes
+
 
 @dataclass(frozen=True)
 class Scores:
     """Scores of N predictions over K classes; fractions in 0..1, NaN where undefined.
 
+    `uar_common` and `macro_f1_common` are means over the `classes_common` classes with at least `COMMON` true pictures.
     `recall` and `f1` are (K,) with NaN for classes absent from the truth, `support` (true) and `predicted` are (K,)
     counts, `confusion` is (K, K) with rows = truth and columns = prediction.
     """
@@ -44,12 +50,16 @@ class Scores:
     support: Integers
     predicted: Integers
     confusion: Integers
+    uar_common: float
+    macro_f1_common: float
+    classes_common: int
 
 
 def scores(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> Scores:
     """Score `predictions` (N,) against `labels` (N,), both class indices in 0..classes-1.
 
-    With N = 0 every mean is NaN. Raises DataError for different lengths or an index out of range.
+    With N = 0 every mean is NaN, and so are those over common classes where no class is common. Raises DataError for
+    different lengths or an index out of range.
 
     Example:
         >>> result = scores([0, 0, 1], [0, 1, 1], classes=3)
@@ -59,7 +69,7 @@ def scores(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> S
     confusion = confusion_matrix(labels, predictions, classes)
     hits = np.diagonal(confusion).astype(np.float64)
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    present = support > 0
+    present, common = support > 0, support >= COMMON
     recall, f1 = np.full(classes, np.nan), np.full(classes, np.nan)
     recall[present] = hits[present] / support[present]
     f1[present] = 2 * hits[present] / (support + predicted)[present]
@@ -75,6 +85,9 @@ def scores(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> S
         support=support,
         predicted=predicted,
         confusion=confusion,
+        uar_common=float(recall[common].mean()) if common.any() else float("nan"),
+        macro_f1_common=float(f1[common].mean()) if common.any() else float("nan"),
+        classes_common=int(common.sum()),
     )
 
 

@@ -1,19 +1,23 @@
 """The gains table in words: the headline, the cells that the terminal and the Markdown share, and reports/gains.md."""
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import median, stdev
 from typing import Any
 
 from fer_core.evaluation.gains import BASELINE, Compare, Row, Score
+from fer_core.evaluation.metrics import COMMON
+from fer_core.evaluation.power import detectable_gain
 
 VIEWS = {
     "phase": "Phases",
     "alone": "Each technique alone, on the baseline",
     "ladder": "The ladder: each technique on top of those kept before it",
+    "without": "Leave-one-out: what each technique adds to the ladder's recipe",
     "vote": "How members and views vote, against the best member and one view",
     "clip": "The clip track: models of several frames, on clips of their own",
 }
-_OWN_REFERENCE = ("vote", "clip")  # views that the stills' baseline is no reference of
-_SMALL_CLASS = 5  # test pictures below which a class's recall says little
+_OWN_REFERENCE = ("vote", "clip", "without")  # views that the stills' baseline is no reference of
 _MISSING = "–"
 
 
@@ -44,7 +48,16 @@ def summarise(
     found["rungs_kept"] = sum(row["kept"] is True for row in ladder)
     # a way to vote repeats its members' alarms
     found["alarmed"] = len({row["predictor"] for row in rows if row["alarms"] and row["view"] != "vote"})
-    found["n_test"] = next(row["n_test"] for row in rows if row["predictor"] == BASELINE)
+    baseline = next(row for row in rows if row["predictor"] == BASELINE)
+    found["n_test"] = baseline["n_test"]
+    found |= {"baseline_seeds": baseline["seeds"], "baseline_seed_sd": baseline["seed_sd"]}
+    compared = [row for row in rows if row["view"] in ("alone", "ladder") and row["discordant"] is not None]
+    if compared:
+        typical = median(row["discordant"] for row in compared)
+        least = detectable_gain(baseline["n_test"], typical)
+        found |= {"discordant": typical, "detectable_gain": least if math.isfinite(least) else None}
+    else:
+        found |= {"discordant": None, "detectable_gain": None}
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in found.items()}
 
 
@@ -89,6 +102,21 @@ def gap_sentence(summary: Mapping[str, Any]) -> str | None:
     return f"The ladder closes {closed} of the gap from {ends}."
 
 
+def limits_sentence(summary: Mapping[str, Any]) -> str | None:
+    """Return in one line what the table cannot tell; None where nothing was compared.
+
+    Example:
+        >>> limits_sentence({"detectable_gain": 4.84, "n_test": 909, "baseline_seeds": 3, "baseline_seed_sd": 1.41})
+        'Minimum detectable gain on 909 test pictures: 4.8 points; the luck of a seed: ±1.4 (baseline, 3 seeds).'
+    """
+    least, spread = summary.get("detectable_gain"), summary.get("baseline_seed_sd")
+    if least is None:
+        return None
+    luck = f"±{spread:.1f} (baseline, {summary['baseline_seeds']} seeds)" if spread is not None else "not known"
+    pictures = summary["n_test"]
+    return f"Minimum detectable gain on {pictures} test pictures: {least:.1f} points; the luck of a seed: {luck}."
+
+
 def _share_of_gap(summary: Mapping[str, Any], gain: float) -> float | None:
     """Return a gain in points as a share of the gap from the baseline's accuracy to the ceiling's."""
     ceiling = summary["ceiling_accuracy"]
@@ -106,6 +134,29 @@ def gain_text(row: Row) -> str:
     if row["gain"] is None:
         return _MISSING
     return f"{row['gain']:+.1f} [{row['gain_low']:.1f}, {row['gain_high']:.1f}]"
+
+
+def seeds_text(row: Row) -> str:
+    """Return how many seeds a row has and the standard deviation over seeds in points; the baseline's is marked.
+
+    Example:
+        >>> seeds_text({"seeds": 3, "seed_sd": 1.44, "seed_sd_of": "own"})
+        '3, ±1.4'
+        >>> seeds_text({"seeds": 1, "seed_sd": 1.44, "seed_sd_of": "baseline"})
+        '1, ±1.4 (baseline)'
+    """
+    if row["seeds"] is None:
+        return _MISSING
+    spread = "" if row["seed_sd"] is None else f", ±{row['seed_sd']:.1f}"
+    return f"{row['seeds']}{spread}" + (" (baseline)" if row["seed_sd_of"] == "baseline" else "")
+
+
+def p_text(row: Row) -> str:
+    """Return McNemar's p and, in brackets, what it is after Holm's correction for the whole table."""
+    if row["p_value"] is None:
+        return _MISSING
+    corrected = "" if row["p_adjusted"] is None else f" ({row['p_adjusted']:.2g})"
+    return f"{row['p_value']:.2g}{corrected}"
 
 
 def claim_text(row: Row) -> str:
@@ -163,14 +214,16 @@ def head_notes(
     dropped: int,
     resamples: int,
     summary: Mapping[str, Any],
+    seeds: Sequence[float] = (),
 ) -> list[str]:
     """Return the sentences above the table: what the data are, how many pictures, how sure the numbers can be.
 
-    `baseline` is the baseline's entry in metrics/runs.json, `summary` what `summarise` returned.
+    `baseline` is the baseline's entry in metrics/runs.json, `summary` what `summarise` returned, `seeds` the accuracy
+    (fraction) of the baseline with each of its seeds.
     """
     test = baseline["test"]
     sizes = [entry["support"] for entry in test["per_class"].values()]
-    small = sum(0 < size < _SMALL_CLASS for size in sizes)
+    small = sum(0 < size < COMMON for size in sizes)
     gap = gap_sentence(summary)
     notes = [*data_notes(road, card), *([gap] if gap else [])]
     notes.append(
@@ -179,15 +232,40 @@ def head_notes(
     )
     if small:
         notes.append(
-            f"{small} {'class has' if small == 1 else 'classes have'} fewer than {_SMALL_CLASS} test pictures: "
-            "UAR and macro-F1 move by points when one of those pictures does."
+            f"{small} {'class has' if small == 1 else 'classes have'} fewer than {COMMON} test pictures: UAR and "
+            "macro-F1 move by points when one of those pictures does. Over the "
+            f"{test['classes_common']} others the baseline has UAR {percent(test['uar_common'])} % and macro-F1 "
+            f"{percent(test['macro_f1_common'])} %."
         )
     if dropped:
         notes.append(f"Test pictures that could not be read, and are not scored: {dropped}.")
     unit = "subjects, who have several pictures each" if by_subject else "test pictures"
+    notes.append(f"Intervals: 95 %, paired bootstrap, {resamples:,} resamples of the {unit}.")
+    return [*notes, *_limits(summary, seeds)]
+
+
+def _limits(summary: Mapping[str, Any], seeds: Sequence[float]) -> list[str]:
+    """Return what the table cannot tell: gains that are too small for its test faces, and the luck of seeds."""
+    notes = []
+    if summary.get("detectable_gain") is not None:
+        notes.append(
+            f"Minimum detectable gain: **{summary['detectable_gain']:.1f} points**. Of these {summary['n_test']} test "
+            f"pictures a technique and its reference disagree on {percent(summary['discordant'])} % (median of the "
+            "rows); a true gain smaller than that is missed in one of five tries or more (McNemar's test, 80 % power)."
+        )
+    elif summary.get("discordant") is not None:
+        notes.append(
+            f"Minimum detectable gain: none. On {summary['n_test']} test pictures even a technique that wins every "
+            "disagreement with its reference would mostly be missed (McNemar's test, 80 % power)."
+        )
+    if len(seeds) < 2:
+        return [*notes, "One training run per row: how far luck alone moves a figure is not known."]
+    told = ", ".join(percent(value) for value in seeds)
+    spread = stdev(100 * value for value in seeds)
     notes.append(
-        f"Intervals: 95 %, paired bootstrap, {resamples:,} resamples of the {unit}. "
-        "One training run per row: they do not include the luck of another seed."
+        f"Seeds: the baseline trained with {len(seeds)} seeds reaches {told} % (standard deviation {spread:.1f} "
+        f"points). Rows of one seed do not average that out: two such rows differ by about ±{2**0.5 * spread:.1f} "
+        "points by luck alone, which the intervals do not hold."
     )
     return notes
 
@@ -206,7 +284,11 @@ def markdown(
     """
     lines = ["# What each technique gave", "", f"**{_sentence(headline(summary, road).replace('->', '→'))}**", ""]
     lines += [f"- {note}" for note in notes]
-    lines += ["", "![The ladder: accuracy after each technique, and its gain beside the claimed one](ladder.png)", ""]
+    lines += [
+        "",
+        "![The ladder: accuracy after each technique, and its gain beside the claimed one](figures/ladder.svg)",
+        "",
+    ]
     baseline = next(row for row in rows if row["predictor"] == BASELINE and row["technique"] == "baseline")
     for view, title in VIEWS.items():
         part = [row for row in rows if row["view"] == view and row is not baseline]
@@ -214,7 +296,7 @@ def markdown(
             continue
         if view not in _OWN_REFERENCE:
             part.insert(0, baseline)
-        header = [name for name in _COLUMNS if _ONLY.get(name, view) == view and (name, view) != ("Train s", "vote")]
+        header = [name for name in _COLUMNS if view in _ONLY.get(name, VIEWS) and view not in _NOT.get(name, ())]
         lines += [f"## {title}", "", line(header), line([_MARKS.get(name, "---:") for name in header])]
         lines += [line([_COLUMNS[name](row) for name in header]) for row in part]
         lines += ["", *(extra or {}).get(view, [])]
@@ -227,17 +309,23 @@ _COLUMNS = {
     "UAR %": lambda row: score_text(row, "uar"),
     "Macro-F1 %": lambda row: score_text(row, "macro_f1"),
     "Gain, points [95 %]": gain_text,
+    "Seeds, SD": seeds_text,
     "Claimed": claim_text,
     "Verdict": verdict_text,
-    "p": lambda row: _MISSING if row["p_value"] is None else f"{row['p_value']:.2g}",
+    "p (Holm)": p_text,
     "Kept": kept_text,
     "Train s": seconds_text,
+    "Points a minute": lambda row: _MISSING if row["gain_per_minute"] is None else f"{row['gain_per_minute']:+.1f}",
+    "ECE %": lambda row: (
+        f"{percent(row['ece'])} → {percent(row['ece_scaled'])}" if row["ece"] is not None else _MISSING
+    ),
     "ms a face": lambda row: (
         _MISSING if row["milliseconds_per_face"] is None else f"{row['milliseconds_per_face']:.1f}"
     ),
     "Alarms": lambda row: "; ".join(row["alarms"]),
 }
-_ONLY = {"Kept": "ladder", "ms a face": "vote"}  # columns of one view
+_ONLY = {"Kept": ("ladder",), "Points a minute": ("phase", "alone", "ladder")}  # columns of some views
+_NOT = {"Train s": ("vote",)}
 _MARKS = {"Technique": "---", "Verdict": ":---", "Kept": ":---:", "Alarms": ":---"}
 
 _LEGEND = """## Reading the table
@@ -246,6 +334,8 @@ _LEGEND = """## Reading the table
   **macro-F1** the mean of their F1, both over the classes present in the test split: small classes count as much as
   large ones.
   ↑ or ↓ marks a UAR or macro-F1 whose own paired 95 % interval of the change lies above or below 0.
+- **Seeds, SD**: with how many seeds a row was trained, and the standard deviation of accuracy over seeds, in points. A
+  row of one seed has none of its own: the baseline's stands there. Members and views are of each run's first seed.
 - **Gain** is in points of accuracy over the row's reference, on the same pictures. A phase is measured against what
   stood before it, a technique alone against the baseline, a rung against the rungs kept before it.
 - **Ceiling**, known of generated faces only: what the best decision reaches that is given a face's true AU
@@ -254,9 +344,16 @@ _LEGEND = """## Reading the table
   beside each technique of the section. Techniques beyond the roadmap carry no claim.
 - **Verdict**: *harmful*, the interval lies below 0; *not distinguishable from 0*, it holds 0; otherwise it is compared
   with the claimed range: *below*, *above* or *compatible with the claim*; without a claim it is *above 0*.
-- **p** is McNemar's exact test of the same comparison.
-- **Kept**: whether the rung stays on the ladder. This is decided by macro-F1 on validation, never by test pictures.
-- **Train s**: seconds of training beyond what the reference needed, + seconds of pretraining.
+- **p** is McNemar's exact test of the same comparison (of several seeds: twice the median of their p), in brackets
+  after Holm's correction for all comparisons of the table.
+- **Kept**: whether the rung stays on the ladder. This is decided on validation, never by test pictures: a rung goes
+  when its macro-F1, over the classes of five or more validation pictures, is lower than that of what stands by more
+  than one standard error of the difference (paired bootstrap).
+- **Leave-one-out** (`leave_one_out: true`): all of the ladder's recipe against all of it but one technique.
+- **Train s**: seconds of training beyond what the reference needed, + seconds of pretraining and of synthesis, what is
+  shared counted once. **Points a minute**: the gain, divided by both.
+- **ECE**: expected calibration error of the class probabilities (15 bins), before → after temperature scaling, which
+  is fitted on validation.
 - **ms a face**: milliseconds of prediction, all members and views together, on this machine; in rows of one view,
   of the picture alone.
 - **Clip track**: one prediction a clip. Every model is compared with the track's baseline on the same clips.

@@ -81,7 +81,7 @@ class Objective(nn.Module):
         """
         losses = self.emotion_loss.per_sample(scores.float(), labels.target)
         total = emotion = losses.mean() if weights is None else (weights * losses).mean()
-        parts: dict[str, Tensor] = {}
+        parts: dict[str, Tensor] = {"emotion_loss": emotion.detach()}
         if output.au_logits is not None:
             au = self.au_loss(output.au_logits.float(), labels.aus)
             parts["au_loss"] = au.detach()

@@ -92,7 +92,7 @@ def gains_records(inputs: Inputs, pictures: Pictures, links: dict[str, str]) -> 
 def _record(inputs: Inputs, pictures: Pictures, links: dict[str, str], index: int, row: Row) -> Record:
     predictor = inputs.predictor(row) if row.get("applicable", True) else None
     folder = inputs.folder(predictor) if predictor else None
-    files: list[tuple[Path, str]] = [(path, "") for path in _reports(inputs)] if index == 1 else []
+    files = _reports(inputs) if index == 1 else []
     tags = {key: str(row[key]) for key in ("view", "phase", "technique", "verdict", "reason") if row.get(key)}
     tags |= {"kept": kept_text(row), "claimed": claimed(row), "alarms": alarms_of(row)}
     tags |= {"predictor": predictor or "", "reference": row.get("reference") or ""}
@@ -115,7 +115,10 @@ def _figures(row: Row) -> list[Point]:
     """Return percent and points with one digit, as people read them; what is undefined is left out."""
     found = [(key, row.get(key), 100.0, 1) for key in _PERCENT]
     found += [(key, row.get(key), 1.0, 1) for key in (*_POINTS, "train_seconds")]
-    found += [("p_value", row.get("p_value"), 1.0, 4)]
+    found += [(key, row.get(key), 1.0, 4) for key in ("p_value", "p_adjusted", "nll", "nll_scaled")]
+    found += [(key, row.get(key), 100.0, 1) for key in ("uar_common", "macro_f1_common", "ece", "ece_scaled")]
+    found += [(key, row.get(key), 1.0, 1) for key in ("seed_sd", "detectable", "gain_per_minute")]
+    found += [(key, row.get(key), 1.0, 3) for key in ("seeds", "parameters", "milliseconds_per_face")]
     return [
         (key, round(scale * value, digits), 0)
         for key, value, scale, digits in found
@@ -123,10 +126,12 @@ def _figures(row: Row) -> list[Point]:
     ]
 
 
-def _reports(inputs: Inputs) -> list[Path]:
-    slices = inputs.places.metrics / "slices.json"
-    found = sorted(path for path in inputs.places.reports.glob("*") if path.suffix in (".md", ".png"))
-    return [*found, *([slices] if slices.exists() else [])]
+def _reports(inputs: Inputs) -> list[tuple[Path, str]]:
+    """Return the table, the page and the figures, each with its folder among the artifacts."""
+    reports, slices = inputs.places.reports, inputs.places.metrics / "slices.json"
+    found = sorted(path for path in reports.glob("*") if path.suffix in (".md", ".png") or path.name == "index.html")
+    found += [slices] if slices.exists() else []
+    return [*((path, "") for path in found), *((path, "figures") for path in sorted(reports.glob("figures/*.svg")))]
 
 
 def _make_room(store: Store, name: str, plain: str) -> None:

@@ -9,7 +9,7 @@ from fer_core.files import read_json, read_yaml
 from stages.lib.predictors import predictor_folders
 
 Row = dict[str, Any]
-KINDS = ("train", "stack", "tta", "clips")
+KINDS = ("train", "stack", "tta", "clips", "without")
 
 
 @dataclass(frozen=True)

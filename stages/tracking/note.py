@@ -6,6 +6,7 @@ from fer_core.evaluation.table import (
     gap_sentence,
     headline,
     kept_text,
+    limits_sentence,
     percent,
     title_text,
     verdict_text,
@@ -21,7 +22,7 @@ _RULE = "|---|---:|---:|---:|---|---|"
 def note(inputs: Inputs, experiment_id: str) -> str:
     """Return the experiment's note: headline, phases, where the saved view is, then the rest of the table."""
     notes = [f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in inputs.road.get("notes") or []]
-    notes += [gap for gap in [gap_sentence(inputs.summary)] if gap]
+    notes += [said for said in (gap_sentence(inputs.summary), limits_sentence(inputs.summary)) if said]
     text = "\n\n".join(
         [
             _headline(inputs),

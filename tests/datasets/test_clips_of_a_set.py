@@ -121,6 +121,7 @@ def test_clips_cannot_stand_in_for_a_class_of_the_stills(folder: Path) -> None:
 def test_files_of_other_things_do_not_disturb(folder: Path) -> None:
     (folder / "clips" / ".hidden").mkdir()
     (folder / "clips" / "0000" / "Thumbs.db").write_bytes(b"x")
+    (folder / "clips" / "0000" / "._0.jpg").write_bytes(b"what a Mac leaves beside a picture")
     (folder / "clips" / "readme.txt").write_text("clips")
     write(folder / "clip_apex.txt", ["0000 1"])
     write(folder / "clip_distribution.txt", ["0000 1 0 0 0 0 0"])

@@ -115,7 +115,7 @@ def test_clips_change_nothing_for_stills(root: Path, kind: str) -> None:
 
 def test_a_set_without_aus(root: Path) -> None:
     write_fer2013(root / "data/raw/fer2013", private=False, per_class=12)
-    set_params(root, data="fer2013", limit=84)
+    set_params(root, data="fer2013", limit=84, leakage="report")
     run_all()
     assert read_json(root / "data/join_aus/aus.json") == {"names": [], "intensities": [], "weak": False, "notes": []}
     assert np.load(root / "data/align/faces.npy").shape == (84, 16, 16, 1)
@@ -210,7 +210,7 @@ def test_intensities_reach_the_manifest_except_for_test(root: Path) -> None:
 @pytest.mark.parametrize("data", ["rafce", "fer2013"])
 def test_prototypes_instead_of_annotations(root: Path, data: str) -> None:
     write_fer2013(root / "data/raw/fer2013", private=False, per_class=12)
-    set_params(root, data=data, au_labels="prototypes")
+    set_params(root, data=data, au_labels="prototypes", leakage="report")
     run_all()
     table = read_manifest(root / "data/join_aus/manifest.parquet")
     report = read_json(root / "data/join_aus/aus.json")

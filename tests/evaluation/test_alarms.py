@@ -111,6 +111,52 @@ def test_collapsed_pretraining():
     assert alarms.collapsed_pretraining([], 4) == []
 
 
+def split_of(*classes: tuple[int, int]):
+    """Scores over classes that have (right, wrong) faces each; the wrong ones are taken for the next class."""
+    truth = [k for k, (right, wrong) in enumerate(classes) for _ in range(right + wrong)]
+    guess = [
+        (k + (i >= right)) % len(classes) for k, (right, wrong) in enumerate(classes) for i in range(right + wrong)
+    ]
+    return scores(truth, guess, len(classes))
+
+
+def test_splits_disagree():
+    validation = split_of((300, 100), (150, 150), (20, 80))
+    told = alarms.splits_disagree(validation, split_of((250, 150), (115, 185), (10, 90)))
+    assert len(told) == 1
+    assert told[0].startswith(
+        "validation and test disagree beyond chance: accuracy 58.8 % against 46.9 %, p = 3e-07 within"
+    )
+    better = alarms.splits_disagree(split_of((250, 150), (115, 185), (10, 90)), validation)
+    assert better[0].endswith(told[0].split(",")[1]), "better on test is as odd"
+    assert alarms.splits_disagree(validation, split_of((280, 120), (138, 162), (16, 84))) == []
+
+
+def test_another_mix_of_classes_is_no_disagreement():
+    validation, test = split_of((320, 80), (20, 80)), split_of((80, 20), (80, 320))
+    assert validation.accuracy - test.accuracy == pytest.approx(0.36)
+    assert alarms.splits_disagree(validation, test) == []
+
+
+@pytest.mark.parametrize(
+    ("validation", "test"),
+    [
+        (scores([0] * 50, [0] * 50, 2), scores([1] * 50, [0] * 50, 2)),  # no class in common
+        (scores([0] * 50, [0] * 50, 2), scores([0] * 50, [0] * 50, 2)),  # no mistake
+        (scores([0] * 50, [0] * 50, 2), scores([], [], 2)),
+        (scores([0], [0], 2), scores([0], [1], 2)),
+    ],
+)
+def test_splits_that_cannot_be_compared_say_nothing(validation, test):
+    with np.errstate(all="raise"):
+        assert alarms.splits_disagree(validation, test) == []
+
+
+def test_nan_in_any_term_of_the_loss():
+    row = {"epoch": 4, "train_loss": 1.0, "emotion_loss": 1.0, "few_shot_loss": None}
+    assert alarms.not_a_number([row], np.zeros((1, 2))) == ["few_shot_loss is NaN from epoch 4 on"]
+
+
 def test_copied_faces():
     assert alarms.copied_faces({"state": "not_needed"}) == []
     assert alarms.copied_faces({"copies_features": 0.05, "copies_pixels": 0.01}) == []

@@ -3,14 +3,17 @@
 import pytest
 
 from fer_core.errors import DataError
-from fer_core.evaluation.gains import KEYS, gain_rows, standing, verdict
+from fer_core.evaluation.gains import KEYS, gain_rows, seeds_of, standing, verdict
 from fer_core.evaluation.paired import Comparison, Interval
+from fer_core.evaluation.power import detectable_gain
 from fer_core.evaluation.table import (
     claim_text,
     gain_text,
     gap_sentence,
     headline,
+    p_text,
     score_text,
+    seeds_text,
     summarise,
     title_text,
     verdict_text,
@@ -55,7 +58,7 @@ def run(accuracy=0.5, **facts):
 
 def compare(candidate, reference):
     gain = Interval(5.0, 1.0, 9.0)
-    return Comparison(gain, gain, gain, 0.01, 12, 3)
+    return Comparison(gain, gain, gain, gain, gain, 0.01, 12, 3, 1)
 
 
 def score(predictor, metric):
@@ -128,6 +131,83 @@ def test_the_same_training_is_not_paid_twice():
 def test_every_row_has_every_key_in_one_order():
     for row in gain_rows(road(), {"t": STATE}, RUNS, compare, score):
         assert tuple(row) == KEYS
+
+
+def by_seed(*accuracies, name="train/baseline"):
+    names = [name, *(f"{name}/seed-{index}" for index in range(1, len(accuracies)))]
+    return {one: run(accuracy, fingerprint=one) for one, accuracy in zip(names, accuracies, strict=True)}
+
+
+def test_the_luck_of_seeds_stands_beside_every_row():
+    """0.5, 0.52 and 0.57 have the mean 0.53 and the standard deviation sqrt((9 + 1 + 16) / 2) points."""
+    runs = RUNS | by_seed(0.5, 0.52, 0.57) | {"train/alone-t": run()}
+    baseline, _, alone, rung = gain_rows(road(), {"t": STATE}, runs, compare, score)
+    assert (baseline["seeds"], baseline["seed_sd_of"]) == (3, "own")
+    assert baseline["seed_sd"] == pytest.approx(13**0.5)
+    for row in (alone, rung):
+        assert (row["seeds"], row["seed_sd"], row["seed_sd_of"]) == (1, baseline["seed_sd"], "baseline")
+    assert (seeds_text(baseline), seeds_text(alone)) == ("3, ±3.6", "1, ±3.6 (baseline)")
+    own = runs | by_seed(0.4, 0.5, name="train/alone-t")
+    alone = gain_rows(road(), {"t": STATE}, own, compare, score)[2]
+    assert (alone["seeds"], alone["seed_sd_of"]) == (2, "own") and alone["seed_sd"] == pytest.approx(50**0.5)
+
+
+def test_without_a_second_seed_no_spread_is_invented():
+    rows = gain_rows(road(), {"t": STATE}, RUNS | {"train/alone-t": run()}, compare, score)
+    assert {(row["seeds"], row["seed_sd"], row["seed_sd_of"]) for row in rows} == {(1, None, None)}
+    assert seeds_text(rows[0]) == "1"
+
+
+def test_ten_seeds_are_in_the_order_of_their_numbers():
+    runs = [f"a/seed-{index}" for index in range(12, 0, -1)] + ["a", "ab/seed-1"]
+    assert seeds_of(runs, "a") == ["a", *(f"a/seed-{index}" for index in range(1, 13))]
+    assert seeds_of(runs, "a", 2) == ["a", "a/seed-1"] and seeds_of(runs, "ab") == ["ab", "ab/seed-1"]
+
+
+def test_p_is_corrected_over_the_table_and_the_same_pair_counts_once():
+    """The rung and its phase compare the same pair, the technique alone another: two tests of p 0.01."""
+    rows = gain_rows(road(), {"t": STATE}, RUNS | {"train/alone-t": run()}, compare, score)
+    assert [row["p_adjusted"] for row in rows] == [None, 0.02, 0.02, 0.02]
+    assert p_text(rows[1]) == "0.01 (0.02)" and p_text(rows[0]) == "–"
+
+
+def test_what_a_row_could_have_shown():
+    """12 + 3 discordant faces of 100."""
+    rows = gain_rows(road(), {"t": STATE}, RUNS | {"train/alone-t": run()}, compare, score)
+    assert rows[0]["detectable"] is None and rows[0]["discordant"] is None
+    assert rows[1]["discordant"] == 0.15 and rows[1]["detectable"] == pytest.approx(detectable_gain(100, 0.15))
+    summary = summarise(rows, "train/ladder-t", compare, score)
+    assert summary["detectable_gain"] == pytest.approx(detectable_gain(100, 0.15), abs=1e-6)
+
+
+def test_what_was_pretrained_for_several_counts_once():
+    """A stack of two that share 30 s of pretraining, on a baseline that shares 5 s of another with one of them."""
+    before = {"train/baseline": {"x": 5.0}, "train/a": {"x": 5.0, "y": 30.0}, "train/b": {"y": 30.0}}
+    runs = {name: run(fingerprint=name, train_seconds=10.0, before=cost) for name, cost in before.items()}
+    runs["train/alone-t"] = run(members=["train/a", "train/b"])
+    row = gain_rows(road(candidate=None), {}, runs, compare, score)[2]
+    assert (row["train_seconds"], row["pretrain_seconds"]) == (20.0, 30.0)
+    assert row["gain_per_minute"] == pytest.approx(5.0 / (50 / 60))
+
+
+def test_a_stack_takes_as_long_as_its_members():
+    runs = RUNS | {"train/a": run(milliseconds_per_face=0.5), "train/b": run(milliseconds_per_face=0.25)}
+    runs["train/alone-t"] = run(members=["train/a", "train/b"])
+    assert gain_rows(road(), {"t": STATE}, runs, compare, score)[2]["milliseconds_per_face"] == 0.75
+    runs["train/b"] = run()
+    assert gain_rows(road(), {"t": STATE}, runs, compare, score)[2]["milliseconds_per_face"] is None
+
+
+def test_leave_one_out_measures_the_whole_recipe_against_all_but_one():
+    runs = RUNS | {"train/member-current": run(0.6), "without/t": run(0.5)}
+    rows = [row for row in gain_rows(road(), {"t": STATE}, runs, compare, score) if row["view"] == "without"]
+    assert [(row["technique"], row["predictor"], row["reference"]) for row in rows] == [
+        ("t", "train/member-current", "without/t")
+    ]
+    assert (rows[0]["gain"], rows[0]["claimed_low"], rows[0]["verdict"]) == (5.0, 3, "compatible with the claim")
+    runs["without/t"] = {"state": "not_applicable", "reason": "no AU labels"}
+    rows = [row for row in gain_rows(road(), {"t": STATE}, runs, compare, score) if row["view"] == "without"]
+    assert (rows[0]["applicable"], rows[0]["reason"]) == (False, "no AU labels")
 
 
 def test_missing_states_and_baseline_are_refused():

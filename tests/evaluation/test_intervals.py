@@ -5,10 +5,11 @@ import time
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
 
 from fer_core.errors import DataError
 from fer_core.evaluation.intervals import clusters_of, draw_weights, interval, resampled_scores
+from fer_core.evaluation.metrics import COMMON
 from fer_core.evaluation.paired import Judge, mcnemar
 
 
@@ -36,6 +37,48 @@ def test_every_draw_is_scored_like_the_pictures_it_drew(data):
             assert found[name].uar[draw] == pytest.approx(balanced_accuracy_score(drawn, answers))
             macro = f1_score(drawn, answers, labels=np.unique(drawn), average="macro", zero_division=0)
             assert found[name].macro_f1[draw] == pytest.approx(macro)
+            common = [k for k in range(4) if (truth == k).sum() >= COMMON and (drawn == k).any()]
+            macro = f1_score(drawn, answers, labels=common, average="macro", zero_division=0)
+            assert found[name].macro_f1_common[draw] == pytest.approx(macro)
+            recall = recall_score(drawn, answers, labels=common, average="macro", zero_division=0)
+            assert found[name].uar_common[draw] == pytest.approx(recall)
+
+
+def test_a_class_of_one_picture_moves_only_the_means_over_all_classes():
+    """Nine pictures of one class, named rightly, and one of another, named wrongly."""
+    truth = np.array([0] * 9 + [1])
+    found = resampled_scores(truth, {"x": np.zeros(10, int)}, 3, resamples=200)["x"]
+    assert set(found.uar) == {0.5, 1.0} and set(found.uar_common) == {1.0}
+    assert np.isnan(resampled_scores(truth[:4], {"x": truth[:4]}, 3, resamples=20)["x"].uar_common).all()
+
+
+def test_several_seeds_are_compared_pair_by_pair(data):
+    truth, predictions = data
+    rng = np.random.default_rng(5)
+    others = {f"{name}/2": np.where(rng.random(400) < 0.9, guess, 0) for name, guess in predictions.items()}
+    seeds = {name: [name, f"{name}/2"] for name in predictions}
+    judge = Judge(truth, predictions | others, 4, resamples=500, seeds=seeds)
+    plain = Judge(truth, predictions | others, 4, resamples=500)
+    found = judge.compare("candidate", "reference")
+    first, second = plain.compare("candidate", "reference"), plain.compare("candidate/2", "reference/2")
+    assert found.seeds == 2 and first.seeds == 1
+    assert found.accuracy.value == pytest.approx((first.accuracy.value + second.accuracy.value) / 2)
+    assert found.only_candidate == (first.only_candidate + second.only_candidate) / 2
+    assert found.p_value == pytest.approx(min(1, first.p_value + second.p_value)), "twice the median of two"
+    assert found.accuracy.high - found.accuracy.low < max(
+        gain.high - gain.low for gain in (first.accuracy, second.accuracy)
+    ), "a mean is surer"
+    mean = (plain.score("candidate", "uar").value + plain.score("candidate/2", "uar").value) / 2
+    assert judge.score("candidate", "uar").value == pytest.approx(mean)
+
+
+def test_one_seed_is_compared_with_the_first_of_several(data):
+    truth, predictions = data
+    more = predictions | {"reference/2": np.zeros(400, int)}
+    judge = Judge(truth, more, 4, resamples=300, seeds={"reference": ["reference", "reference/2"]})
+    assert judge.compare("candidate", "reference") == Judge(truth, more, 4, resamples=300).compare(
+        "candidate", "reference"
+    )
 
 
 def test_the_gain_interval_agrees_with_scipy(data):

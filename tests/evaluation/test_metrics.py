@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from fer_core.errors import DataError
-from fer_core.evaluation.metrics import au_scores, negative_log_likelihood, scores
+from fer_core.evaluation.metrics import COMMON, au_scores, negative_log_likelihood, scores
 
 
 def test_hand_worked():
@@ -53,10 +53,35 @@ def test_equal_to_sklearn_whatever_classes_are_absent(drawn):
     assert result.classes_present == len(present)
 
 
+def test_common_classes_by_hand():
+    """Class 0 has 6 pictures (4 right), class 1 has 5 (3 right), class 2 has 4 and is left out of the means only."""
+    truth = [0] * 6 + [1] * 5 + [2] * 4
+    guess = [*(0, 0, 0, 0, 1, 2), *(1, 1, 1, 0, 2), *(2, 2, 2, 0)]
+    result = scores(truth, guess, classes=4)
+    assert result.classes_common == 2 and result.classes_present == 3
+    assert result.uar_common == pytest.approx((4 / 6 + 3 / 5) / 2)
+    # answered as class 0: 4 + 1 + 1, as class 1: 3 + 1; the mistakes of class 2 count against them
+    assert result.macro_f1_common == pytest.approx((2 * 4 / (6 + 6) + 2 * 3 / (5 + 4)) / 2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
+def test_common_classes_equal_sklearn_on_these_labels(drawn):
+    truth, guess = map(np.array, zip(*drawn, strict=True))
+    result = scores(truth, guess, classes=5)
+    common = [k for k in range(5) if (truth == k).sum() >= COMMON]
+    assert result.classes_common == len(common)
+    if not common:
+        assert np.isnan([result.uar_common, result.macro_f1_common]).all()
+        return
+    options = {"labels": common, "average": "macro", "zero_division": 0}
+    assert result.uar_common == pytest.approx(recall_score(truth, guess, **options))
+    assert result.macro_f1_common == pytest.approx(f1_score(truth, guess, **options))
+
+
 def test_nothing_to_score_is_nan_with_count_zero():
     result = scores([], [], classes=3)
-    assert np.isnan([result.accuracy, result.uar, result.macro_f1]).all()
-    assert (result.n, result.classes_present) == (0, 0)
+    assert np.isnan([result.accuracy, result.uar, result.macro_f1, result.uar_common, result.macro_f1_common]).all()
+    assert (result.n, result.classes_present, result.classes_common) == (0, 0, 0)
     assert np.isnan(negative_log_likelihood([], np.zeros((0, 3))))
 
 

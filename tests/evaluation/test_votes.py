@@ -73,7 +73,7 @@ class Seen:
     def compare(self, candidate: str, reference: str) -> Comparison:
         self.pairs.append((candidate, reference))
         gain = Interval(5.0, 4.0, 6.0)
-        return Comparison(gain, gain, gain, 0.01, 12, 3)
+        return Comparison(gain, gain, gain, gain, gain, 0.01, 12, 3, 1)
 
     def score(self, predictor: str, metric: str) -> Interval:
         return Interval(0.5, 0.4, 0.6)
@@ -142,7 +142,7 @@ def test_the_page_has_both_views_and_what_the_members_have_in_common() -> None:
     page = markdown(rows, summary, ROAD | {"phases": phases}, [], extra={"vote": ["- told of the members", ""]})
     vote, clip = page.split("## How members and views vote")[1].split("## The clip track")
     assert "| 1.5 |" in vote and "ms a face" in vote and "- told of the members" in vote
-    assert "ms a face" not in clip.split("## ")[0] and "Kept" not in clip.split("## ")[0]
+    assert "Points a minute" not in clip.split("## ")[0] and "Kept" not in clip.split("## ")[0]
     assert "| Baseline |" not in vote + clip.split("## ")[0], "the stills' baseline is no reference there"
     for block in page.split("\n\n"):
         if block.startswith("|"):

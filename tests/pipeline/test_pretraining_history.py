@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fer_core.files import write_json
-from stages.report import _before
+from stages.page import _before
 from stages.tracking.runs import curves_of
 from stages.train import _pretraining
 

@@ -67,6 +67,8 @@ def test_the_road_ends_well_and_shows_its_table(road: Road) -> None:
         "synthesise",
         "judge",
         "library",
+        "leave_one_out",
+        "page",
     } <= planned
     params = read_yaml(road.clone / "params.yaml")
     assert {f"train@{run}" for run in params["runs"]} <= planned
@@ -159,14 +161,17 @@ def test_the_clip_track_is_scored_on_clips_only(road: Road, gains: list[dict[str
 
 def test_the_ladder_is_what_validation_chose(road: Road, gains: list[dict[str, Any]]) -> None:
     states = {name: read_yaml(road.clone / f"data/select/{name}/state.yaml") for name in RUNGS}
-    current, score = "train/baseline", read_yaml(road.clone / "data/select/baseline/state.yaml")["macro_f1"]
+    first = read_yaml(road.clone / "data/select/baseline/state.yaml")
+    current, score = "train/baseline", first["validation"]["score"]
     for name, state in states.items():
         assert state["reference"] == current
+        seen = state["validation"]
         if state["applicable"]:
-            assert state["kept"] is (state["validation"]["candidate"] >= score)
+            assert seen["before"] == score and seen["error"] > 0
+            assert state["kept"] is (seen["score"] >= score - seen["error"])
         if state["kept"]:
-            current, score = state["candidate"], state["validation"]["candidate"]
-        assert (state["current"], state["macro_f1"]) == (current, score)
+            current, score = state["candidate"], seen["score"]
+        assert state["current"] == current
         row = next(row for row in gains if row["view"] == "ladder" and row["technique"] == name)
         assert row["kept"] is (state["kept"] if state["applicable"] else None)
 
@@ -186,9 +191,31 @@ def test_the_summary_is_flat_and_dvc_shows_it(road: Road) -> None:
 def test_reports_and_mlflow_are_there(road: Road) -> None:
     table = (road.clone / "reports/gains.md").read_text(encoding="utf-8")
     assert "enerated faces, not people" in table and "## The final recipe" in table
-    for name in ("ladder.png", "learning_curves.png", "confusion/baseline.png", "confusion/final.png"):
-        assert (road.clone / "reports" / name).read_bytes().startswith(b"\x89PNG")
+    assert "figures/ladder.svg" in table and "Minimum detectable gain" in table
+    drawn = sorted((road.clone / "reports/figures").glob("*.svg"))
+    assert {"ladder", "confusion_baseline", "learning"} <= {path.stem for path in drawn}
+    page = (road.clone / "reports/index.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and page.count("<svg") >= len(drawn)
+    shown = shell(road.clone, "dvc", "plots", "show", "--out", "plots")
+    assert shown.returncode == 0 and "ladder.svg" in (road.clone / "plots/index.html").read_text(encoding="utf-8")
     assert (road.clone / "mlflow.db").stat().st_size > 0
+
+
+def test_the_baselines_three_seeds_stand_beside_every_row_of_stills(gains: list[dict[str, Any]]) -> None:
+    baseline = gains[0]
+    assert (baseline["seeds"], baseline["seed_sd_of"]) == (3, "own") and baseline["seed_sd"] >= 0
+    rows = [row for row in gains if row["applicable"] and row["predictor"] != "train/baseline"]
+    for row in rows:
+        on_clips = row["predictor"].startswith("clips/")
+        assert row["seeds"] == 1 and row["seed_sd_of"] == (None if on_clips else "baseline")
+        assert row["seed_sd"] == (None if on_clips else baseline["seed_sd"])
+        assert row["p_value"] is None or row["p_value"] <= row["p_adjusted"] <= 1
+        assert row["milliseconds_per_face"] is None if on_clips else row["milliseconds_per_face"] > 0
+
+
+def test_nothing_of_the_default_data_leaks(road: Road) -> None:
+    found = read_json(road.clone / "data/ingest/leakage.json")
+    assert found["refused"] == 0 if "refused" in found else found
 
 
 def test_every_applicable_run_wrote_what_it_promised(road: Road) -> None:
@@ -197,7 +224,10 @@ def test_every_applicable_run_wrote_what_it_promised(road: Road) -> None:
             continue
         status = read_json(folder / "status.json")
         if status["state"] == "done":
-            assert {"weights.safetensors", "recipe.yaml", "history.json", "predictions.parquet"} <= set(files(folder))
+            seeds = [folder / f"seed-{index}" for index in (1, 2)] if folder.name == "baseline" else []
+            for each in (folder, *seeds):
+                wanted = {"weights.safetensors", "recipe.yaml", "history.json", "predictions.parquet"}
+                assert wanted <= set(files(each))
             assert read_yaml(folder / "recipe.yaml")["size"] == 32
         else:
             assert status["reason"] and set(files(folder)) == {"status.json"}

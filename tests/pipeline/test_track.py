@@ -24,7 +24,7 @@ from PIL import Image
 from tracked_road import Road
 from typer.testing import CliRunner
 
-from fer_core.files import read_json, write_json
+from fer_core.files import read_json, write_json, write_text
 from stages import track, ui
 from stages.tracking.inputs import Places, read_inputs
 from stages.tracking.patience import OutOfPatience, Patience
@@ -97,6 +97,8 @@ def points(row: dict[str, Any], key: str, scale: float) -> float | None:
 
 def test_the_run_table_is_the_gains_table(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
     road = Road(ready, small=False).write()
+    for name in ("index.html", "figures/ladder.svg", "standin.html"):
+        write_text(ready / "reports" / name, "as the page stage wrote it")
     run_track()
     content, rows = Content(ready), read_json(Path("metrics/gains.json"))
     assert set(content.experiments) == {GAINS, RUNS}
@@ -124,7 +126,9 @@ def test_the_run_table_is_the_gains_table(ready: Path, capsys: pytest.CaptureFix
     assert not any(math.isnan(value) for run in runs for value in run.data.metrics.values())
 
     files = {item.path for item in content.client.list_artifacts(runs[0].info.run_id)}
-    assert files == {"gains.md", "ladder.png", "confusion.png", "slices.json"}
+    assert files == {"gains.md", "ladder.png", "confusion.png", "slices.json", "index.html", "figures"}
+    figures = content.client.list_artifacts(runs[0].info.run_id, "figures")
+    assert [item.path for item in figures] == ["figures/ladder.svg"]
     tags = content.experiments[GAINS].tags
     note = tags["mlflow.note.content"]
     assert note.startswith("Baseline ") and "generated faces, not people" in note.lower()

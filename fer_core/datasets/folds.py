@@ -1,0 +1,88 @@
+"""Splits for a set that has none: k folds, by subject and stratified by class.
+
+Fold i is test, fold i + 1 (after the last comes the first) validation, and the others are train, so that over the k
+values of `fold` every labelled picture is tested once. All pictures of a subject lie in one fold, because pictures of
+one person are alike; a picture whose subject is not known is a subject of its own, and so is such a clip. The pool
+stays the pool.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from fer_core.errors import ConfigError
+
+LEAST = 3  # test, validation and train
+
+
+@dataclass(frozen=True)
+class Folds:
+    """How many folds, and which of them is test; raises ConfigError for numbers that cannot be."""
+
+    count: int
+    test: int
+
+    def __post_init__(self) -> None:
+        for key, value in (("folds", self.count), ("fold", self.test)):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ConfigError(f"Expected `{key}` to be a whole number; got {value!r}.")
+        if self.count < LEAST:
+            raise ConfigError(f"Expected `folds` to be null or at least {LEAST}; got {self.count}.")
+        if not 0 <= self.test < self.count:
+            raise ConfigError(f"Expected `fold` to be between 0 and {self.count - 1}; got {self.test}.")
+
+
+def folds_of(params: dict[str, Any]) -> Folds | None:
+    """Read `folds` and `fold` of params.yaml; None for the split as published."""
+    return None if params.get("folds") is None else Folds(params["folds"], params.get("fold", 0))
+
+
+def deal(rows: pd.DataFrame, folds: Folds | None, seed: int) -> pd.DataFrame:
+    """Return the rows with the `split` of these folds; unchanged where `folds` is None.
+
+    Args:
+        rows: with sample_id, split, subject, emotion, drop_reason and clip_id. Those of the pool keep their split;
+            those without an emotion are train: nothing is learned from them.
+        folds: how many, and which is test.
+        seed: of the shuffling.
+
+    Raises:
+        ConfigError: there are fewer subjects than folds.
+    """
+    if folds is None:
+        return rows
+    rows = rows.copy()
+    dealt = rows["split"].ne("pool") & rows["emotion"].notna() & rows["drop_reason"].isna()
+    units = rows[dealt]
+    clip = units["clip_id"].where(units["clip_id"].notna(), units["sample_id"])
+    group = units["subject"].where(units["subject"].notna(), clip).astype(str)
+    first = ~clip.duplicated()  # a clip counts once, however many frames it has
+    if group.nunique() < folds.count:
+        raise ConfigError(
+            f"Expected `folds` to be at most the number of subjects, {group.nunique()}; got {folds.count}."
+        )
+    labels = units.loc[first, "emotion"].to_numpy(dtype=np.int64)
+    splitter = StratifiedGroupKFold(folds.count, shuffle=True, random_state=seed)
+    number: dict[str, int] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer pictures than folds: some folds have none
+        for fold, (_, chosen) in enumerate(splitter.split(labels, labels, group[first])):
+            number |= dict.fromkeys(group[first].iloc[chosen], fold)
+    fold_of = group.map(number).to_numpy()
+    validation = (folds.test + 1) % folds.count
+    split = np.where(fold_of == folds.test, "test", np.where(fold_of == validation, "validation", "train"))
+    rows.loc[rows["split"].ne("pool"), "split"] = "train"
+    rows.loc[dealt, "split"] = split
+    return rows
+
+
+def told(folds: Folds | None, published: bool) -> list[str]:
+    """Return what the head of every table says of the split."""
+    if folds is None:
+        return []
+    instead = " instead of the split as published" if published else ""
+    return [f"fold {folds.test} of {folds.count} is test{instead}, by subject where subjects are known"]

@@ -1,0 +1,142 @@
+"""Folds: every picture is tested once, no subject stands in two splits, classes are spread evenly."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_sets import write, write_fer2013, write_rafce
+from typer.testing import CliRunner
+
+from fer_core.datasets.folds import Folds, deal, folds_of
+from fer_core.datasets.rafce import read
+from fer_core.errors import ConfigError, DataError
+from fer_core.manifest import empty_columns
+
+
+def rows(subjects: bool = True, pool: int = 5, clips: int = 0) -> pd.DataFrame:
+    """300 stills of four unequal classes, some people with several; a pool; clips of three frames."""
+    rng = np.random.default_rng(0)
+    count = 300 + pool + 3 * clips
+    table = pd.DataFrame(empty_columns("ingest", count))
+    table["sample_id"] = [f"p{k}" for k in range(count)]
+    table["emotion"] = pd.array(rng.choice(4, count, p=[0.5, 0.3, 0.15, 0.05]), dtype="Int16")
+    table["split"] = "train"
+    if subjects:
+        table["subject"] = [f"s{k // 3}" for k in range(count)]
+    table.loc[300 : 300 + pool - 1, "split"] = "pool"
+    table.loc[300 : 300 + pool - 1, "emotion"] = pd.NA
+    for clip in range(clips):
+        frames = slice(300 + pool + 3 * clip, 300 + pool + 3 * clip + 2)
+        table.loc[frames, "clip_id"] = f"clips/{clip}"
+        table.loc[frames, "emotion"] = clip % 4
+    return table
+
+
+@pytest.mark.parametrize("subjects", [True, False])
+def test_every_labelled_picture_is_tested_once_and_every_subject_stands_in_one_split(subjects: bool) -> None:
+    table = rows(subjects)
+    tested = pd.Series(0, index=table.index)
+    for test in range(5):
+        dealt = deal(table, Folds(5, test), seed=3)
+        tested += dealt["split"].eq("test")
+        known = dealt[dealt["split"] != "pool"]
+        if subjects:
+            assert known.groupby("subject")["split"].agg(set).map(len).eq(1).all()
+        assert known["split"].value_counts(normalize=True).to_dict() == pytest.approx(
+            {"train": 0.6, "validation": 0.2, "test": 0.2}, abs=0.02
+        )
+        shares = known[known["split"] == "test"]["emotion"].value_counts(normalize=True)
+        overall = known["emotion"].value_counts(normalize=True)
+        assert (shares - overall).abs().max() < (0.1 if subjects else 0.02)
+    assert (tested[table["split"] != "pool"] == 1).all() and (tested[table["split"] == "pool"] == 0).all()
+    assert (table["split"] != "test").all(), "what was handed in stays as it was"
+
+
+def test_validation_is_the_fold_that_is_tested_next() -> None:
+    folds = [deal(rows(), Folds(4, test), seed=1)["split"] for test in range(4)]
+    for test in range(4):
+        assert (folds[test].eq("validation") == folds[(test + 1) % 4].eq("test")).all()
+
+
+def test_frames_of_a_clip_stay_together_and_count_once() -> None:
+    table = rows(subjects=False, clips=40)
+    dealt = deal(table, Folds(4, 0), seed=0)
+    clips = dealt[dealt["clip_id"].notna()]
+    assert clips.groupby("clip_id")["split"].agg(set).map(len).eq(1).all()
+    assert clips.drop_duplicates("clip_id")["split"].value_counts()["test"] == pytest.approx(10, abs=3)
+
+
+def test_the_seed_deals_anew_and_the_same_seed_does_not() -> None:
+    first, again, other = (deal(rows(), Folds(5, 0), seed)["split"] for seed in (1, 1, 2))
+    assert (first == again).all() and not (first == other).all()
+
+
+def test_pictures_without_an_emotion_are_not_tested() -> None:
+    table = rows()
+    table.loc[:9, "emotion"] = pd.NA
+    table.loc[10:19, "drop_reason"] = "no picture file"
+    dealt = deal(table, Folds(3, 0), seed=1)
+    assert set(dealt.loc[:19, "split"]) == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("count", "test", "message"),
+    [
+        (2, 0, "`folds` to be null or at least 3; got 2"),
+        ("five", 0, "`folds` to be a whole number; got 'five'"),
+        (True, 0, "`folds` to be a whole number; got True"),
+        (5, 5, "`fold` to be between 0 and 4; got 5"),
+        (5, -1, "`fold` to be between 0 and 4; got -1"),
+        (5, None, "`fold` to be a whole number; got None"),
+    ],
+)
+def test_numbers_that_cannot_be_are_told(count: object, test: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        folds_of({"folds": count, "fold": test})
+    assert folds_of({"folds": None, "fold": "whatever"}) is None
+
+
+def test_fewer_subjects_than_folds_are_told() -> None:
+    table = rows()
+    table["subject"] = [f"s{k % 4}" for k in range(len(table))]
+    with pytest.raises(ConfigError, match="at most the number of subjects, 4; got 5"):
+        deal(table, Folds(5, 0), seed=0)
+
+
+def test_a_set_without_a_split_needs_folds(tmp_path: Path) -> None:
+    folder = write_rafce(tmp_path / "rafce")
+    (folder / "RAFCE_partition.txt").unlink()
+    with pytest.raises(DataError, match=r"lacks RAFCE_partition\.txt.*`folds: 5`"):
+        read(folder, None, 1)
+    data = read(folder, None, 1, folds=Folds(4, 1))
+    assert set(data.rows["split"]) == {"train", "validation", "test"}
+    assert data.notes[0] == "fold 1 of 4 is test, by subject where subjects are known"
+
+
+def test_a_published_split_is_replaced_and_the_table_says_so(tmp_path: Path) -> None:
+    folder = write_rafce(tmp_path / "rafce")
+    plain, dealt = read(folder, None, 1), read(folder, None, 1, folds=Folds(4, 0))
+    assert (plain.rows["split"] != dealt.rows["split"]).any()
+    assert "fold 0 of 4 is test instead of the split as published" in dealt.notes[0]
+
+
+def test_the_limit_keeps_a_part_of_every_fold(tmp_path: Path) -> None:
+    data = read(write_rafce(tmp_path / "rafce"), 60, 1, folds=Folds(4, 0))
+    assert len(data.rows) == 60
+    assert data.rows["split"].value_counts()["train"] == pytest.approx(30, abs=6)
+
+
+def test_the_stage_takes_folds_from_params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages.ingest import app
+
+    write_fer2013(tmp_path / "data/raw/fer2013", per_class=6)
+    write(tmp_path / "params.yaml", ["{data: fer2013, seed: 1, folds: 4, fold: 9, leakage: report}"])
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app)
+    assert result.exit_code == 1 and "`fold` to be between 0 and 3; got 9" in result.output
+    write(tmp_path / "params.yaml", ["{data: fer2013, seed: 1, folds: 4, fold: 3, leakage: report}"])
+    result = CliRunner().invoke(app)
+    assert result.exit_code == 0, result.output
+    table = pd.read_parquet("data/ingest/manifest.parquet")
+    assert table["split"].value_counts().to_dict() == pytest.approx({"train": 63, "validation": 32, "test": 31}, abs=3)
