@@ -32,7 +32,7 @@ def main(
         None, help="Show the rows of this view only: phase, alone, ladder, without, vote, clip; may be repeated."
     ),
     show_all: bool = typer.Option(False, "--all", help="Show rows whose answers are the same, and lists in full."),
-    json_file: Optional[Path] = typer.Option(None, "--json", help="Write every row with all its numbers."),  # noqa: UP045
+    json_file: Optional[Path] = typer.Option(None, "--json", help="Write the rows with all their numbers."),  # noqa: UP045
     markdown_file: Optional[Path] = typer.Option(None, "--markdown", help="Write the comparison as Markdown."),  # noqa: UP045
     resamples: int = typer.Option(10_000, min=100, help="Bootstrap resamples."),
     seed: int = typer.Option(0, help="Seed of the resamples."),

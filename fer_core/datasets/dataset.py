@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from fer_core.datasets.folds import Folds
+from fer_core.datasets.leakage import left_out
 from fer_core.errors import DataError
 from fer_core.labels import LabelSet
 from fer_core.manifest import ATTRIBUTE, SPLITS, attribute_names, clip_frames, stills
@@ -98,16 +99,14 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
 
     votes = bool(rows.loc[rows["split"] == "train", "votes"].notna().any())
     learnt = rows[rows["split"].isin(("train", "pool")) & rows["subject"].notna()]
-    # clips too: a face in both a clip and a still is seen twice
-    known = dataset.rows[dataset.rows["subject"].notna() & dataset.rows["drop_reason"].isna()]
-    crossing = known.groupby("subject")["split"].nunique().gt(1).sum()
-    if crossing:
-        notes.append(f"{crossing} subjects stand in more than one split: test results may flatter")
     lengths = clip_lengths(dataset.rows)
     for kept, what in ((rows, "pictures"), (clip_frames(dataset.rows), "frames of clips")):
-        lost = int((kept["drop_reason"].notna() & (kept["emotion"].notna() | (kept["split"] == "pool"))).sum())
-        if lost:
-            notes.append(f"{lost} of {len(kept)} {what} are missing or could not be read")
+        leaked = left_out(kept["drop_reason"])
+        lost = kept["drop_reason"].notna() & ~leaked & (kept["emotion"].notna() | (kept["split"] == "pool"))
+        if lost.any():
+            notes.append(f"{lost.sum()} of {len(kept)} {what} are missing or could not be read")
+        if leaked.any():
+            notes.append(f"{leaked.sum()} of {len(kept)} {what} are left out: they leaked into another split")
     return {
         "data": data,
         "title": dataset.title,

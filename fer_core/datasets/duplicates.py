@@ -5,6 +5,10 @@ neighbour; Krawetz, "Kind of Like That", 2013): re-encoding, resizing and anothe
 are compared: 32,000 pictures are 500 million Hamming distances, some seconds. Faces are alike, so a small distance
 proves nothing: a pair counts when the grey values of both correlate by `SAME` or more, at 32 x 32 px after removing
 mean and scale. Mirrored copies are looked for in the same way. A crop that is moved by many pixels is not found.
+
+On the 32,134 pictures of FER2013's Training and PublicTest: of 3,718 pairs that correlate by 0.95 or more (all pairs
+compared without a hash) the hash finds 3,714. 48 pairs of 0.95 to 0.96, looked at, all were the same photograph; below,
+at 0.93, the first two people appeared who only look alike.
 """
 
 import hashlib
@@ -19,10 +23,10 @@ from fer_core.faces.pixels import decode
 
 SIDE = 32  # px of the copies that decide
 NEAR = 10  # bits of 64 up to which two hashes are near
-SAME = 0.95  # correlation from which two pictures are the same one: docs/data.md has what FER2013 showed
+SAME = 0.95  # correlation from which two pictures are the same one; the module says how it was chosen
 LEAST_SPREAD = 2.0  # grey values; a picture that varies less is blank, and like every other blank one
-_BLOCK = 1024
-_PAIRS = 200_000  # compared at once: 2 x 800 MB would be too much
+_BLOCK = 256  # pictures whose distances to all others are in memory at once: 64 MB for 32,000
+_PAIRS = 10_000  # candidates whose pixels are: 2 x 40 MB
 
 Copies = npt.NDArray[np.float32]
 Hashes = npt.NDArray[np.uint64]
@@ -60,8 +64,9 @@ class Pairs:
 def look(batches: Iterable[Iterable[tuple[str, bytes | None]]]) -> Seen:
     """Decode encoded pictures, batch by batch, and keep of each a small copy and a digest of its pixels."""
     ids, digests, usable = [], [], []
-    copies = []
+    stacks = [np.zeros((0, SIDE, SIDE), np.float32)]
     for batch in batches:
+        copies = []
         for name, data in batch:
             picture = decode(data, grey=True) if data else None
             ids.append(name)
@@ -76,15 +81,17 @@ def look(batches: Iterable[Iterable[tuple[str, bytes | None]]]) -> Seen:
             usable.append(float(small.std()) >= LEAST_SPREAD)
             small -= small.mean()
             copies.append(small / max(float(np.linalg.norm(small)), 1e-6))
-    stacked = np.stack(copies) if copies else np.zeros((0, SIDE, SIDE), np.float32)
-    return Seen(ids, digests, stacked, np.asarray(usable, bool))
+        if copies:
+            stacks.append(np.stack(copies))
+    return Seen(ids, digests, np.concatenate(stacks), np.asarray(usable, bool))
 
 
 def hashes(copies: Copies) -> Hashes:
     """Return the difference hash of each grey picture: `(N, 32, 32)` to `(N,)` of 64 bits."""
     if not len(copies):
         return np.zeros(0, np.uint64)
-    small = np.stack([cv2.resize(copy, (9, 8), interpolation=cv2.INTER_AREA) for copy in copies])
+    # of a mirrored view OpenCV needs a copy; one at a time
+    small = np.stack([cv2.resize(np.ascontiguousarray(copy), (9, 8), interpolation=cv2.INTER_AREA) for copy in copies])
     bits = (small[:, :, 1:] > small[:, :, :-1]).reshape(len(copies), 64)
     found: Hashes = np.packbits(bits, axis=1).view(np.uint64).ravel()
     return found
@@ -99,14 +106,12 @@ def same_pictures(seen: Seen, near: int = NEAR, same: float = SAME) -> Pairs:
         same: correlation from which a candidate is a pair.
     """
     rows = np.flatnonzero(seen.usable)
-    copies = seen.copies[rows]
-    plain = hashes(copies)
+    plain = hashes(seen.copies)[rows]
     parts = []
     for mirrored in (False, True):
-        other = copies[:, :, ::-1] if mirrored else copies
-        for first, second, bits in _candidates(plain, hashes(np.ascontiguousarray(other)), near):
-            left, right = copies[first].reshape(len(first), -1), other[second].reshape(len(second), -1)
-            correlation = np.einsum("ij,ij->i", left, right).astype(np.float64)
+        other = seen.copies[:, :, ::-1] if mirrored else seen.copies
+        for first, second, bits in _candidates(plain, hashes(other)[rows], near):
+            correlation = np.einsum("ijk,ijk->i", seen.copies[rows[first]], other[rows[second]]).astype(np.float64)
             kept = correlation >= same
             parts.append((first[kept], second[kept], bits[kept], correlation[kept], np.full(int(kept.sum()), mirrored)))
     if not parts:

@@ -38,7 +38,7 @@ def read(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = No
     """
     require_files(folder, (CSV,))
     rows, notes = read_rows(folder / CSV, source="fer2013")
-    rows = limit_rows(deal(rows, folds, seed), limit, seed)
+    rows = deal(limit_rows(rows, limit, seed), folds, seed)
     return check(
         Dataset(
             rows=rows[list(OWNED["ingest"])],

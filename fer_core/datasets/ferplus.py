@@ -56,7 +56,7 @@ def read(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = No
     unclear = int(rows["drop_reason"].notna().sum())
     notes = told(folds, published=True) or notes
     notes.append(f"{unclear} of {len(rows)} pictures have no majority emotion (FERPlus' majority rule)")
-    rows = limit_rows(deal(rows, folds, seed), limit, seed)
+    rows = deal(limit_rows(rows, limit, seed), folds, seed)
     return check(
         Dataset(
             rows=rows[list(OWNED["ingest"])],

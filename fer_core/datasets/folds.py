@@ -3,7 +3,8 @@
 Fold i is test, fold i + 1 (after the last comes the first) validation, and the others are train, so that over the k
 values of `fold` every labelled picture is tested once. All pictures of a subject lie in one fold, because pictures of
 one person are alike; a picture whose subject is not known is a subject of its own, and so is such a clip. The pool
-stays the pool.
+stays the pool. An adapter should apply `limit` first and deal what is left: then the folds share one sample, and the k
+tests together are that sample.
 """
 
 import warnings
@@ -59,7 +60,8 @@ def deal(rows: pd.DataFrame, folds: Folds | None, seed: int) -> pd.DataFrame:
     dealt = rows["split"].ne("pool") & rows["emotion"].notna() & rows["drop_reason"].isna()
     units = rows[dealt]
     clip = units["clip_id"].where(units["clip_id"].notna(), units["sample_id"])
-    group = units["subject"].where(units["subject"].notna(), clip).astype(str)
+    # a subject may be called as a picture of somebody else is
+    group = ("subject " + units["subject"].astype(str)).where(units["subject"].notna(), "alone " + clip.astype(str))
     first = ~clip.duplicated()  # a clip counts once, however many frames it has
     if group.nunique() < folds.count:
         raise ConfigError(

@@ -4,6 +4,10 @@ A leak is a subject, or a picture (see `duplicates`), that stands in two splits.
 both are learned from. Validation and test pictures in the pool are: self-supervised and identity pretraining would see
 them. The same picture with two emotions is no leak but a fault of the labels; it is listed, and where one of the two is
 a test picture only counted, because a list of such pairs would tell test labels.
+
+What to do about leaks is the caller's choice: `refuse` them, `note` them, or take the rows out (`dropped`). That last
+one also takes out all pictures of a subject that stands in a higher split, so the counts of train may fall by much more
+than there are leaks listed.
 """
 
 from collections import Counter
@@ -21,6 +25,7 @@ from fer_core.errors import DataError
 SUBJECT, PICTURE, LABELS = "subject", "picture", "labels"
 _RANK = {"test": 0, "validation": 1, "train": 2, "pool": 2}  # of two that leak, the higher goes
 _SHOWN = 3  # pairs in an error
+_SAME_AS, _SUBJECT_IN = "the same picture as ", "its subject "  # how the drop_reasons begin
 COLUMNS = (
     *("kind", "first", "first_split", "second", "second_split", "subject", "exact", "mirrored", "bits", "correlation"),
     *("first_emotion", "second_emotion"),
@@ -94,6 +99,8 @@ def refuse(leaks: Leaks, where: str) -> None:
 def note(leaks: Leaks) -> list[str]:
     """Return the sentences for the head of every table made from data that leak; none where nothing does."""
     said = []
+    if subjects := leaks.leaking.loc[leaks.leaking["kind"] == SUBJECT, "subject"].nunique():
+        said.append(f"{subjects} subjects stand in more than one split: test results may flatter")
     if pictures := leaks.report["duplicates"]:
         said.append(f"{pictures} pairs of the same picture stand in two splits: test results may flatter")
     conflicts = leaks.report["label_conflicts"] + leaks.report["label_conflicts_with_test"]
@@ -111,10 +118,10 @@ def dropped(rows: pd.DataFrame, leaks: Leaks) -> pd.DataFrame:
     rows = rows.copy()
     reasons: dict[str, str] = {}
     by_subject: dict[str, str] = {}
-    for _, row in leaks.leaking.iterrows():
+    for row in leaks.leaking.to_dict("records"):
         kept, lost = sorted(("first", "second"), key=lambda end: _RANK[row[f"{end}_split"]])
         if row["kind"] == PICTURE:
-            reasons.setdefault(row[lost], f"the same picture as {row[kept]} in {row[f'{kept}_split']}")
+            reasons.setdefault(row[lost], f"{_SAME_AS}{row[kept]} in {row[f'{kept}_split']}")
         else:
             split = row[f"{kept}_split"]
             if _RANK[split] < _RANK.get(by_subject.get(row["subject"], ""), 9):
@@ -122,10 +129,15 @@ def dropped(rows: pd.DataFrame, leaks: Leaks) -> pd.DataFrame:
     for subject, split in by_subject.items():
         of_subject = rows["subject"].eq(subject) & rows["split"].map(_RANK).gt(_RANK[split])
         for sample in rows.loc[of_subject, "sample_id"]:
-            reasons.setdefault(sample, f"its subject {subject} is in {split}")
+            reasons.setdefault(sample, f"{_SUBJECT_IN}{subject} is in {split}")
     new = rows["sample_id"].map(reasons)
     rows["drop_reason"] = rows["drop_reason"].astype(object).where(rows["drop_reason"].notna() | new.isna(), new)
     return rows
+
+
+def left_out(reasons: pd.Series) -> pd.Series:
+    """Return which drop_reasons are those of `dropped`, not of a picture that is missing or cannot be read."""
+    return reasons.fillna("").astype(str).str.startswith((_SAME_AS, _SUBJECT_IN))
 
 
 def _leaks(first: str, second: str) -> bool:

@@ -109,12 +109,13 @@ def read(
     bare = int(clips.rows["landmarks"].isna().sum())
     if bare and everything["landmarks"].notna().any():
         more_notes.append(f"{bare} of {len(clips.rows)} frames of clips have no landmarks, while other pictures do")
-    everything = deal(everything, folds, seed)
-    rows = limit_rows(_with_attributes(folder, everything), limit, seed)
+    rows = deal(limit_rows(_with_attributes(folder, everything), limit, seed), folds, seed)
     rows["source"] = source
     rows = rows[[*OWNED["ingest"], *attribute_names(rows)]]
     facts = read_standin_json(folder)
-    if facts and facts["ceiling"] and (rows["split"] == "test").sum() < (everything["split"] == "test").sum():
+    if facts and facts["ceiling"] and folds is not None:
+        more_notes.append("the ceiling is that of the published test split, not of this fold")
+    elif facts and facts["ceiling"] and (rows["split"] == "test").sum() < (everything["split"] == "test").sum():
         more_notes.append("the ceiling is that of the whole test split, of which `limit` keeps a part")
     dataset = Dataset(
         rows=rows,

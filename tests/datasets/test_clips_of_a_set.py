@@ -9,7 +9,9 @@ from made_up_sets import edit, jpeg, write, write_clips, write_fer2013
 
 from fer_core.datasets import fer2013
 from fer_core.datasets.dataset import card
+from fer_core.datasets.duplicates import look
 from fer_core.datasets.ingest import ingest
+from fer_core.datasets.leakage import find_leaks, note
 from fer_core.datasets.rafce import read
 from fer_core.errors import DataError
 from fer_core.files import read_json
@@ -84,7 +86,8 @@ def test_a_labelled_clip_without_pictures_is_counted(folder: Path) -> None:
 
 def test_people_in_two_splits_are_told(folder: Path) -> None:
     def crossing() -> list[str]:
-        return [note for note in card(read(folder, None, 1), "rafce")["notes"] if "more than one split" in note]
+        rows = read(folder, None, 1).rows
+        return note(find_leaks(rows, look([((sample, None) for sample in rows["sample_id"])])))
 
     assert crossing() == []
     edit(folder / "clip_subject.txt", 6, "0005 c0")

@@ -1,5 +1,6 @@
 """Folds: every picture is tested once, no subject stands in two splits, classes are spread evenly."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from made_up_sets import write, write_fer2013, write_rafce
 from typer.testing import CliRunner
 
 from fer_core.datasets.folds import Folds, deal, folds_of
+from fer_core.datasets.ingest import read_dataset
 from fer_core.datasets.rafce import read
+from fer_core.datasets.standin_json import GIVEN
 from fer_core.errors import ConfigError, DataError
 from fer_core.manifest import empty_columns
 
@@ -121,10 +124,51 @@ def test_a_published_split_is_replaced_and_the_table_says_so(tmp_path: Path) -> 
     assert "fold 0 of 4 is test instead of the split as published" in dealt.notes[0]
 
 
-def test_the_limit_keeps_a_part_of_every_fold(tmp_path: Path) -> None:
-    data = read(write_rafce(tmp_path / "rafce"), 60, 1, folds=Folds(4, 0))
-    assert len(data.rows) == 60
-    assert data.rows["split"].value_counts()["train"] == pytest.approx(30, abs=6)
+def test_folds_share_the_pictures_that_the_limit_keeps(tmp_path: Path) -> None:
+    folder = write_rafce(tmp_path / "rafce")
+    kept = read(folder, 60, 1).rows["sample_id"].tolist()
+    tested: list[str] = []
+    for test in range(4):
+        rows = read(folder, 60, 1, folds=Folds(4, test)).rows
+        assert rows["sample_id"].tolist() == kept
+        assert rows["split"].value_counts()["train"] == pytest.approx(30, abs=6)
+        tested += rows.loc[rows["split"] == "test", "sample_id"].tolist()
+    assert sorted(tested) == sorted(kept)
+
+
+@pytest.mark.parametrize("data", ["fer2013", "ferplus"])
+def test_the_limit_comes_first_in_every_adapter(tmp_path: Path, data: str) -> None:
+    folder = write_fer2013(tmp_path / "fer2013", per_class=6)
+    votes = ["Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"]
+    for number, line in enumerate((folder / "fer2013.csv").read_text().splitlines()[1:]):
+        emotion, _, usage = line.split(",")
+        winner = 7 if emotion == "0" and number % 2 else int(emotion)  # FERPlus has an eighth class, contempt
+        votes.append(",".join([usage, "", *("9" if k == winner else "0" for k in range(10))]))
+    write(folder / "fer2013new.csv", votes)
+    dealt = [_rows(data, folder, Folds(4, test)) for test in range(4)]
+    assert len({tuple(rows["sample_id"]) for rows in dealt}) == 1
+    tested = pd.concat([rows.loc[rows["split"] == "test", "sample_id"] for rows in dealt])
+    assert sorted(tested) == sorted(dealt[0]["sample_id"]) and len(tested) == 63
+
+
+def _rows(data: str, folder: Path, folds: Folds) -> pd.DataFrame:
+    return read_dataset(data, folder, 63, 1, folds).rows
+
+
+def test_a_subject_called_as_somebody_elses_picture_is_not_that_picture() -> None:
+    table = rows(subjects=False, pool=0).iloc[:3].reset_index(drop=True)
+    table["subject"] = ["p1", None, "x"]
+    table["emotion"] = pd.array([0, 0, 0], dtype="Int16")
+    assert sorted(deal(table, Folds(3, 0), seed=0)["split"]) == ["test", "train", "validation"]
+
+
+def test_the_ceiling_of_generated_faces_is_not_that_of_a_fold(tmp_path: Path) -> None:
+    folder = write_rafce(tmp_path / "rafce")
+    scores = {"accuracy": 0.9, "macro_f1": 0.8}
+    facts = {"version": "2", "difficulty": "standard", "ceiling": dict.fromkeys(GIVEN, scores)}
+    (folder / "standin.json").write_text(json.dumps(facts))
+    told = "the ceiling is that of the published test split, not of this fold"
+    assert told in read(folder, None, 1, folds=Folds(4, 0)).notes and told not in read(folder, None, 1).notes
 
 
 def test_the_stage_takes_folds_from_params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def test_optional_files(rafce_folder: Path) -> None:
     assert pool["emotion"].isna().all()
     told = card(data, "rafce")
     assert (told["pool"], told["votes"], told["landmarks"], told["identities"]) == (3, True, True, True)
-    assert any("stand in more than one split" in note for note in told["notes"])
+    assert not any("more than one split" in note for note in told["notes"]), "the guard tells that, not the card"
 
 
 def test_without_optional_files_the_card_says_so(rafce_folder: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_recipe_learns_to_tell_patterns_apart(changes: dict[str, Any], tmp
 def test_the_history_says_what_the_contract_says(tmp_path: Path) -> None:
     trained = run(tmp_path, epochs=3, au_weight=0.5)
     keys = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "validation_macro_f1"]
-    keys += ["validation_uar", "learning_rate", "seconds"]
+    keys += ["validation_uar", "learning_rate", "seconds", "emotion_loss"]
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]
     for row in trained.history:
         assert set(row) == {*keys, "au_loss", "validation_au_f1"}
