@@ -49,8 +49,12 @@ class Clips:
     notes: tuple[str, ...] = ()
 
 
-def read_clips(folder: Path) -> Clips:
+def read_clips(folder: Path, dealt: bool = False) -> Clips:
     """Read the clips of a set, in the order of the label file and of the frames' numbers; a set may have none.
+
+    Args:
+        folder: the data set's folder.
+        dealt: whether folds are dealt instead of the published split, which may then be absent.
 
     Raises:
         DataError: a label file is missing or a line does not parse (file, line, text), a clip has no line or a line no
@@ -59,10 +63,14 @@ def read_clips(folder: Path) -> Clips:
     found = _frames(folder / CLIPS)
     if not found and not any((folder / name).is_file() for name in (EMOTION, PARTITION)):
         return Clips(_rows([]), {})
-    require_files(folder, (EMOTION, PARTITION), f" for the frames {CLIPS}/NNNN/K.jpg")
+    published = not dealt or (folder / PARTITION).is_file()
+    needed = (EMOTION, PARTITION) if published else (EMOTION,)
+    require_files(folder, needed, f" for the frames {CLIPS}/NNNN/K.jpg")
     emotion = read_values(folder / EMOTION, values.class_index, values.A_CLASS, key=str)
-    split = read_values(folder / PARTITION, values.split, values.A_SPLIT, key=str)
-    require_lines(folder / PARTITION, split, emotion, "clip")
+    split = dict.fromkeys(emotion, "train")
+    if published:
+        split = read_values(folder / PARTITION, values.split, values.A_SPLIT, key=str)
+        require_lines(folder / PARTITION, split, emotion, "clip")
     require_lines(folder / EMOTION, emotion, [*split, *found], "clip")
     for name in emotion:
         if name not in found:

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import pandas as pd
 
 from fer_core.datasets.folds import Folds
-from fer_core.datasets.leakage import left_out
 from fer_core.errors import DataError
 from fer_core.labels import LabelSet
 from fer_core.manifest import ATTRIBUTE, SPLITS, attribute_names, clip_frames, stills
 
+SAME_AS, SUBJECT_IN = "the same picture as ", "its subject "  # how the drop_reasons of leaks begin
 Pictures = Callable[[], Iterator[tuple[str, bytes | None]]]
 
 
@@ -125,6 +125,11 @@ def card(dataset: Dataset, data: str) -> dict[str, Any]:
         "counts": counts,
         "notes": notes,
     }
+
+
+def left_out(reasons: pd.Series) -> pd.Series:
+    """Return which drop_reasons are those of `leakage.dropped`, not of a picture that is missing or cannot be read."""
+    return reasons.fillna("").astype(str).str.startswith((SAME_AS, SUBJECT_IN))
 
 
 def _usable(rows: pd.DataFrame) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def read(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = No
             pictures=partial(read_pictures, folder / CSV, rows),
             title="FER2013",
             labels=FER2013,
-            notes=(*(told(folds, published=True) or notes), *repeated(rows)),
+            notes=tuple(told(folds, published=True) or notes),
         )
     )
 
@@ -86,14 +86,6 @@ def read_rows(path: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
         rows.loc[moved, "split"] = "test"
         notes.append("PrivateTest is absent: PublicTest was halved by picture hash into validation and test")
     return rows, notes
-
-
-def repeated(rows: pd.DataFrame) -> list[str]:
-    """Return a note on the test pictures that stand in train or validation as well, pixel for pixel."""
-    usable = rows[rows["drop_reason"].isna()]
-    test = usable["split"] == "test"
-    count = int(usable.loc[test, "hash"].isin(usable.loc[~test, "hash"]).sum())
-    return [f"{count} of {int(test.sum())} test pictures stand in train or validation as well"] if count else []
 
 
 def read_pictures(path: Path, rows: pd.DataFrame) -> Iterator[tuple[str, bytes | None]]:

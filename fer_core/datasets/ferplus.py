@@ -63,7 +63,7 @@ def read(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = No
             pictures=partial(fer2013.read_pictures, folder / fer2013.CSV, rows),
             title="FERPlus",
             labels=FERPLUS,
-            notes=(*notes, *fer2013.repeated(rows)),
+            notes=tuple(notes),
         )
     )
 

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer_core.datasets.dataset import SAME_AS, SUBJECT_IN
 from fer_core.datasets.duplicates import NEAR, SAME, Pairs, Seen, same_pictures
 from fer_core.errors import DataError
 
 SUBJECT, PICTURE, LABELS = "subject", "picture", "labels"
 _RANK = {"test": 0, "validation": 1, "train": 2, "pool": 2}  # of two that leak, the higher goes
 _SHOWN = 3  # pairs in an error
-_SAME_AS, _SUBJECT_IN = "the same picture as ", "its subject "  # how the drop_reasons begin
 COLUMNS = (
     *("kind", "first", "first_split", "second", "second_split", "subject", "exact", "mirrored", "bits", "correlation"),
     *("first_emotion", "second_emotion"),
@@ -121,7 +121,7 @@ def dropped(rows: pd.DataFrame, leaks: Leaks) -> pd.DataFrame:
     for row in leaks.leaking.to_dict("records"):
         kept, lost = sorted(("first", "second"), key=lambda end: _RANK[row[f"{end}_split"]])
         if row["kind"] == PICTURE:
-            reasons.setdefault(row[lost], f"{_SAME_AS}{row[kept]} in {row[f'{kept}_split']}")
+            reasons.setdefault(row[lost], f"{SAME_AS}{row[kept]} in {row[f'{kept}_split']}")
         else:
             split = row[f"{kept}_split"]
             if _RANK[split] < _RANK.get(by_subject.get(row["subject"], ""), 9):
@@ -129,15 +129,10 @@ def dropped(rows: pd.DataFrame, leaks: Leaks) -> pd.DataFrame:
     for subject, split in by_subject.items():
         of_subject = rows["subject"].eq(subject) & rows["split"].map(_RANK).gt(_RANK[split])
         for sample in rows.loc[of_subject, "sample_id"]:
-            reasons.setdefault(sample, f"{_SUBJECT_IN}{subject} is in {split}")
+            reasons.setdefault(sample, f"{SUBJECT_IN}{subject} is in {split}")
     new = rows["sample_id"].map(reasons)
     rows["drop_reason"] = rows["drop_reason"].astype(object).where(rows["drop_reason"].notna() | new.isna(), new)
     return rows
-
-
-def left_out(reasons: pd.Series) -> pd.Series:
-    """Return which drop_reasons are those of `dropped`, not of a picture that is missing or cannot be read."""
-    return reasons.fillna("").astype(str).str.startswith((_SAME_AS, _SUBJECT_IN))
 
 
 def _leaks(first: str, second: str) -> bool:

@@ -103,7 +103,7 @@ def read(
     labelled["drop_reason"] = [None if key in files else NO_PICTURE for key in keys]
 
     pool, pool_files = _read_pool(folder)
-    clips = read_clips(folder)
+    clips = read_clips(folder, dealt=folds is not None)
     faces = without_clips(pd.concat([labelled, pool], ignore_index=True) if len(pool) else labelled)
     everything = pd.concat([faces, clips.rows], ignore_index=True) if len(clips.rows) else faces
     bare = int(clips.rows["landmarks"].isna().sum())

@@ -59,14 +59,6 @@ def test_the_half_of_a_picture_does_not_depend_on_the_rest_of_the_file(tmp_path:
     assert whole["split"].tolist()[:70] + whole["split"].tolist()[74:] == part["split"].tolist()
 
 
-def test_test_pictures_that_stand_in_train_are_counted(fer_folder: Path) -> None:
-    path = fer_folder / "fer2013.csv"
-    lines = path.read_text().splitlines()
-    emotion, _, usage = lines[-1].split(",")
-    edit(path, len(lines), f"{emotion},{pixels(1)},{usage}")
-    assert "1 of 21 test pictures stand in train or validation as well" in read(fer_folder, None, 1).notes
-
-
 @pytest.mark.parametrize("values", ["1 2 3", pixels(1) + " 7", pixels(1)[:-1] + "x", pixels(1).replace("255", "256")])
 def test_pixels_that_do_not_parse_lose_the_picture_not_the_row(fer_folder: Path, values: str) -> None:
     edit(fer_folder / "fer2013.csv", 3, f"1,{values},Training")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_sets import write, write_fer2013, write_rafce
+from made_up_sets import write, write_clips, write_fer2013, write_rafce
 from typer.testing import CliRunner
 
 from fer_core.datasets.folds import Folds, deal, folds_of
@@ -115,6 +115,15 @@ def test_a_set_without_a_split_needs_folds(tmp_path: Path) -> None:
     data = read(folder, None, 1, folds=Folds(4, 1))
     assert set(data.rows["split"]) == {"train", "validation", "test"}
     assert data.notes[0] == "fold 1 of 4 is test, by subject where subjects are known"
+
+
+def test_clips_without_a_split_are_dealt_too(tmp_path: Path) -> None:
+    folder = write_clips(write_rafce(tmp_path / "rafce"))
+    (folder / "clip_partition.txt").unlink()
+    with pytest.raises(DataError, match=r"lacks clip_partition\.txt"):
+        read(folder, None, 1)
+    clips = read(folder, None, 1, folds=Folds(3, 1)).rows.query("clip_id.notna()")
+    assert set(clips["split"]) == {"train", "validation", "test"}
 
 
 def test_a_published_split_is_replaced_and_the_table_says_so(tmp_path: Path) -> None:

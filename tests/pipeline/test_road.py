@@ -215,7 +215,7 @@ def test_the_baselines_three_seeds_stand_beside_every_row_of_stills(gains: list[
 
 def test_nothing_of_the_default_data_leaks(road: Road) -> None:
     found = read_json(road.clone / "data/ingest/leakage.json")
-    assert found["refused"] == 0 if "refused" in found else found
+    assert found["leaks"] == 0 and found["pictures"] > 300
 
 
 def test_every_applicable_run_wrote_what_it_promised(road: Road) -> None:
