@@ -7,7 +7,8 @@ from typing import Any
 import typer
 
 from fer_core.errors import DataError
-from fer_core.evaluation.table import claim_text, gain_text, limits_sentence, line, percent, title_text, verdict_text
+from fer_core.evaluation.head import limits_sentence, percent
+from fer_core.evaluation.table import claim_text, gain_text, line, title_text, verdict_text
 from fer_core.files import read_json, write_text
 
 README, GAINS = Path("README.md"), Path("metrics/gains.json")

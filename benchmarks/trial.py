@@ -20,7 +20,7 @@ from fer_core.labels import from_card
 from fer_core.models.cpu import prepare_cpu
 from fer_core.pretraining.weights import save_backbone
 from fer_core.recipe import Recipe, merged, resolve
-from fer_core.roadmap import pretraining_plan, synthesis_plan
+from fer_core.shared_work import pretraining_plan, synthesis_plan
 from fer_core.synthesis.config import GanConfig
 from fer_core.synthesis.minority import minority_faces
 from fer_core.training.device import pick_device

@@ -45,11 +45,11 @@ def main(
 ) -> None:
     """Write the report page and its figures."""
     from fer_core.evaluation.gains import BASELINE, rungs_of, seeds_of, standing
+    from fer_core.evaluation.head import head_notes
     from fer_core.evaluation.page.build import page
     from fer_core.evaluation.page.content import Content
     from fer_core.evaluation.page.figures import draw
     from fer_core.evaluation.predictions import read_truth
-    from fer_core.evaluation.table import head_notes
     from fer_core.files import read_json, read_yaml, write_text
     from stages.lib.store import replace_folder
 

@@ -13,7 +13,8 @@ import typer
 from fer_core.clip_track import clip_plans
 from fer_core.config import load_params
 from fer_core.files import read_json, write_yaml
-from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan
+from fer_core.roadmap import make_road, plans_from
+from fer_core.shared_work import pretraining_plan, synthesis_plan
 from stages.lib.common import DATA, DEBUG, PLANS, read_params, stage
 from stages.lib.store import replace_folder
 

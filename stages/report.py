@@ -55,12 +55,13 @@ def main(
     from fer_core.evaluation.clip_truth import read_clip_truth, unusable_split
     from fer_core.evaluation.final_recipe import recipe_lines
     from fer_core.evaluation.gains import BASELINE, gain_rows, rungs_of, seeds_of, standing
+    from fer_core.evaluation.head import head_notes, headline, summarise
     from fer_core.evaluation.paired import Judge, Judges
     from fer_core.evaluation.predictions import read_truth
     from fer_core.evaluation.slice_table import slice_lines
     from fer_core.evaluation.slices import slice_rows
     from fer_core.evaluation.synthesis_lines import synthesis_lines
-    from fer_core.evaluation.table import head_notes, headline, markdown, summarise
+    from fer_core.evaluation.table import markdown
     from fer_core.evaluation.votes import diversity_lines
     from fer_core.files import write_json, write_text
 
@@ -114,9 +115,9 @@ def _show_part(
 ) -> None:
     """Show the table of the test faces that have the attributes `where`, and write nothing."""
     from fer_core.evaluation.gains import gain_rows, seeds_of, standing
+    from fer_core.evaluation.head import summarise
     from fer_core.evaluation.paired import Judge
     from fer_core.evaluation.slices import part_of, select
-    from fer_core.evaluation.table import summarise
     from stages.show_gains import show
 
     techniques = {name: plan for name, plan in road["techniques"].items() if plan.get("kind") != "temporal"}

@@ -8,20 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_core.evaluation import gains
-from fer_core.evaluation.table import (
-    VIEWS,
-    claim_text,
-    data_notes,
-    gain_text,
-    gap_sentence,
-    headline,
-    kept_text,
-    limits_sentence,
-    percent,
-    score_text,
-    seconds_text,
-    title_text,
-)
+from fer_core.evaluation.head import data_notes, gap_sentence, headline, limits_sentence, percent
+from fer_core.evaluation.table import VIEWS, claim_text, gain_text, kept_text, score_text, seconds_text, title_text
 
 _PIPE_WIDTH = 120  # where there is no terminal to ask
 _SHORT = {  # verdict -> what fits into 100 columns, style

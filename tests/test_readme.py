@@ -12,7 +12,8 @@ import yaml
 
 from benchmarks.readme import votes_table
 from fer_core.config import load_params
-from fer_core.evaluation.table import claim_text, gain_text, percent, title_text, verdict_text
+from fer_core.evaluation.head import percent
+from fer_core.evaluation.table import claim_text, gain_text, title_text, verdict_text
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ from fer_core.config import Params, load_params
 from fer_core.errors import ConfigError
 from fer_core.labels import BASIC_EMOTIONS, RAFCE
 from fer_core.recipe import Recipe, merged
-from fer_core.roadmap import make_road, plans_from, pretraining_plan, synthesis_plan, without_plans
+from fer_core.roadmap import make_road, plans_from, without_plans
+from fer_core.shared_work import pretraining_plan, synthesis_plan
 
 RAW: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 # only the wiring is at stake here, so the plan of the full road under a profile that leaves nothing out

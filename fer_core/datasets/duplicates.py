@@ -4,7 +4,8 @@ The hash is the difference hash of a small grey copy (64 bits, each whether a ce
 neighbour; Krawetz, "Kind of Like That", 2013): re-encoding, resizing and another brightness hardly change it. All pairs
 are compared: 32,000 pictures are 500 million Hamming distances, some seconds. Faces are alike, so a small distance
 proves nothing: a pair counts when the grey values of both correlate by `SAME` or more, at 32 x 32 px after removing
-mean and scale. Mirrored copies are looked for in the same way. A crop that is moved by many pixels is not found.
+mean and scale. Mirrored copies are looked for in the same way. A photograph that was cropped anew is not found: of
+copies without 1 of 48 px at each side about half are, without 2 px hardly any.
 
 On the 32,134 pictures of FER2013's Training and PublicTest: of 3,718 pairs that correlate by 0.95 or more (all pairs
 compared without a hash) the hash finds 3,714. 48 pairs of 0.95 to 0.96, looked at, all were the same photograph; below,

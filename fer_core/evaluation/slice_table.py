@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from fer_core.evaluation.gains import Row
-from fer_core.evaluation.table import line, percent
+from fer_core.evaluation.head import percent
+from fer_core.evaluation.table import line
 
 _HEADER = ["Attribute", "Bin", "Faces", "Classes", "Baseline, accuracy % [95 %]", "Final, accuracy % [95 %]"]
 _HEADER += ["Gain, points [95 %]", "Baseline, UAR %", "Final, UAR %"]

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fer_core.evaluation.compare import A_BETTER, B_BETTER, SAME, UNCERTAIN, Compared, Row, seed_luck
-from fer_core.evaluation.table import VIEWS, p_text, percent
+from fer_core.evaluation.head import percent
+from fer_core.evaluation.table import VIEWS, p_text
 
 COLUMNS = ("A %", "B %", "B − A, points [95 %]", "p (Holm)", "detectable", "verdict")
 SORTS = ("table", "gain", "p")  # as the gains table stands; largest difference first; smallest p first

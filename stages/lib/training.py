@@ -90,7 +90,7 @@ def _initial_weights(recipe: dict[str, Any], pretrained: Path) -> Path | None:
         return path
     if typed.initial_weights is None:
         return None
-    # with ssl in the baseline itself, `identity` alone is never made: see fer_core.roadmap.pretraining_plan
+    # with ssl in the baseline itself, `identity` alone is never made: see fer_core.shared_work.pretraining_plan
     path = pretrained / typed.backbone / f"{typed.initial_weights}.safetensors"
     if not path.exists():
         raise DataError(f"{path} does not exist; run the pretrain stage of {typed.backbone} first.")

@@ -1,16 +1,7 @@
 """What stands above the run table on MLflow's page: the headline, and the table once more as Markdown."""
 
-from fer_core.evaluation.table import (
-    claim_text,
-    gain_text,
-    gap_sentence,
-    headline,
-    kept_text,
-    limits_sentence,
-    percent,
-    title_text,
-    verdict_text,
-)
+from fer_core.evaluation.head import gap_sentence, headline, limits_sentence, percent
+from fer_core.evaluation.table import claim_text, gain_text, kept_text, title_text, verdict_text
 from stages.tracking.inputs import Inputs, Row
 from stages.tracking.view import view_path
 

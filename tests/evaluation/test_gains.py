@@ -4,20 +4,10 @@ import pytest
 
 from fer_core.errors import DataError
 from fer_core.evaluation.gains import KEYS, gain_rows, seeds_of, standing, verdict
+from fer_core.evaluation.head import gap_sentence, headline, summarise
 from fer_core.evaluation.paired import Comparison, Interval
 from fer_core.evaluation.power import detectable_gain
-from fer_core.evaluation.table import (
-    claim_text,
-    gain_text,
-    gap_sentence,
-    headline,
-    p_text,
-    score_text,
-    seeds_text,
-    summarise,
-    title_text,
-    verdict_text,
-)
+from fer_core.evaluation.table import claim_text, gain_text, p_text, score_text, seeds_text, title_text, verdict_text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from fer_core.labels import BASIC_EMOTIONS, RAFCE
 from fer_core.pretraining.arcface import ArcFace
 from fer_core.pretraining.cosface import CosFace
 from fer_core.pretraining.identity import IDENTITY_LOSSES, build_identity_loss
-from fer_core.roadmap import make_road, pretraining_plan
+from fer_core.roadmap import make_road
+from fer_core.shared_work import pretraining_plan
 
 
 def head(features=6, identities=5, s=64.0, m=0.35, dtype=torch.float64):

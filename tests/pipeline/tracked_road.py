@@ -8,8 +8,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from fer_core.evaluation.gains import gain_rows, standing
+from fer_core.evaluation.head import summarise
 from fer_core.evaluation.paired import METRICS, Comparison, Interval
-from fer_core.evaluation.table import markdown, summarise
+from fer_core.evaluation.table import markdown
 from fer_core.files import write_json, write_text, write_yaml
 
 CLASSES = [f"emotion_{index}" for index in range(14)]

@@ -7,9 +7,9 @@ import numpy as np
 from fer_core.evaluation.calibration import Reliability
 from fer_core.evaluation.figures.words import gain_words, number, signed
 from fer_core.evaluation.gains import BASELINE
+from fer_core.evaluation.head import percent
 from fer_core.evaluation.metrics import Integers
 from fer_core.evaluation.page.content import Content, Row
-from fer_core.evaluation.table import percent
 
 _WORDS = ("None", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
 

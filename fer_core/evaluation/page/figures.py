@@ -13,9 +13,9 @@ from fer_core.evaluation.figures.ladder import ladder_figure
 from fer_core.evaluation.figures.learning import learning_figure
 from fer_core.evaluation.figures.recall import recall_by_size
 from fer_core.evaluation.gains import BASELINE
+from fer_core.evaluation.head import data_notes
 from fer_core.evaluation.page import captions
 from fer_core.evaluation.page.content import Content, Row
-from fer_core.evaluation.table import data_notes
 
 
 def draw(content: Content) -> dict[str, tuple[str, str]]:
