@@ -63,7 +63,7 @@ class Done:
 
     def __init__(self, output: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         self.output, self.stages = output, ran(output)
-        self.trained = set(re.findall(r"^train (\S+): epoch \d+/\d+", output, re.MULTILINE))
+        self.trained = set(re.findall(r"^train (\S+?)(?:, seed \d+)?: epoch \d+/\d+", output, re.MULTILINE))
         changed = {name for name in before | after if before.get(name) != after.get(name)}
         self.changed, self.after = changed & set(after), after
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from fer_core.files import write_json
+from stages.lib.training import _pretraining
 from stages.page import _before
 from stages.tracking.runs import curves_of
-from stages.train import _pretraining
 
 SSL = [{"epoch": 1, "loss": 2.0, "knn_uar": None}, {"epoch": 2, "loss": 1.0, "knn_uar": 0.5, "probe_uar": 0.25}]
 IDENTITY = [{"epoch": 1, "loss": 9.0}]

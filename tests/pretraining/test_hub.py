@@ -108,7 +108,7 @@ def test_a_download_that_breaks_off_is_told_whatever_the_client_raises(monkeypat
 
 
 def test_the_train_stage_starts_from_the_downloaded_file(tmp_path, monkeypatch):
-    from stages.train import _initial_weights
+    from stages.lib.training import _initial_weights
 
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
     monkeypatch.setattr(hub, "hf_hub_download", Hub(tmp_path))

@@ -18,7 +18,7 @@ from fer_core.pretraining.weights import save_backbone
 from fer_core.recipe import Recipe, merged, resolve
 from fer_core.roadmap import _foreign_weights
 from fer_core.training.loop import new_model, wants_timms_own
-from stages.train import _initial_weights
+from stages.lib.training import _initial_weights
 
 PARAMS = load_params(yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")))
 LABELS = LabelSet(("a", "b", "c"), None)
