@@ -193,7 +193,7 @@ def test_reports_and_mlflow_are_there(road: Road) -> None:
     assert "enerated faces, not people" in table and "## The final recipe" in table
     assert "figures/ladder.svg" in table and "Minimum detectable gain" in table
     drawn = sorted((road.clone / "reports/figures").glob("*.svg"))
-    assert {"ladder", "confusion_baseline", "learning"} <= {path.stem for path in drawn}
+    assert {"ladder", "confusion-baseline", "learning"} <= {path.stem for path in drawn}
     page = (road.clone / "reports/index.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and page.count("<svg") >= len(drawn)
     shown = shell(road.clone, "dvc", "plots", "show", "--out", "plots")
