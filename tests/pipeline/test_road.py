@@ -195,7 +195,7 @@ def test_reports_and_mlflow_are_there(road: Road) -> None:
     drawn = sorted((road.clone / "reports/figures").glob("*.svg"))
     assert {"ladder", "confusion-baseline", "learning"} <= {path.stem for path in drawn}
     page = (road.clone / "reports/index.html").read_text(encoding="utf-8")
-    assert page.startswith("<!doctype html>") and page.count("<svg") >= len(drawn)
+    assert page.startswith("<!DOCTYPE html>") and page.count("<svg") >= len(drawn)
     shown = shell(road.clone, "dvc", "plots", "show", "--out", "plots")
     assert shown.returncode == 0 and "ladder.svg" in (road.clone / "plots/index.html").read_text(encoding="utf-8")
     assert (road.clone / "mlflow.db").stat().st_size > 0
