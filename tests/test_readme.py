@@ -53,7 +53,7 @@ def test_ways_to_vote_are_those_that_were_measured(published: Callable[[str], st
     shown = TEXT.split("<!-- votes -->")[1].split("<!-- /votes -->")[0]
     assert shown.strip().splitlines() == votes_table(rows)
     methods = [row for row in rows if row["technique"].startswith(("stack_alone_", "stack_ladder_", "tta_baseline_"))]
-    assert len(methods) >= 15 and all(gain_text(row) in shown for row in methods)
+    assert len(methods) >= 15 and all(gain_text(row) in shown for row in methods if row["gain"] is not None)
 
 
 def test_the_report_says_the_same(published: Callable[[str], str]) -> None:

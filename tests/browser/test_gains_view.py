@@ -115,7 +115,7 @@ def test_the_columns_stand_in_the_tables_order(browser: Chromium, address: str) 
     browser.wait("return document.body.innerText.includes('train_seconds')")
     columns = [name for name in browser.run(COLUMNS) if name]
     expected = ["accuracy", "uar", "macro_f1", "gain", "gain_low", "gain_high"]
-    expected += ["seed_sd", "claimed", "verdict", "kept", "p_value", "p_adjusted", "train_seconds"]
+    expected += ["claimed", "verdict", "kept", "p_value", "p_adjusted", "train_seconds"]
     assert columns[: len(expected)] == expected
 
 
