@@ -1,5 +1,6 @@
 """The recipe as written at the top level of params.yaml: its keys, their types, names and ranges."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,9 @@ SSL_KEYS: dict[str, tuple[str, ...]] = {
 }
 SSL_METHODS = ("none", *SSL_KEYS)
 SSL_TEMPERATURES = {"simclr": 0.5, "moco": 0.2}  # for `temperature: None`
-AU_LABELS = ("annotated", "prototypes")  # not part of a recipe: all runs train on the same AUs
+# not part of a recipe: all runs train on the same AUs. Several may be joined by +, but prototypes stand alone
+AU_LABELS = ("annotated", "openface", "prototypes", "pyfeat")
+AU_SIDES = ("folded", "kept")
 LEAKAGE = ("refuse", "report", "drop")  # nor is what ingest does about pictures that stand in two splits
 IDENTITY_MARGINS = {"arcface": 0.5, "cosface": 0.35}  # identity.loss: what its own paper takes as margin
 UNCERTAINTY = "uncertainty"  # au_weight: the weights are learned
@@ -155,6 +158,41 @@ class Choices(Technique):
     lr: float | None
     weight_decay: float | None
     warmup_epochs: int | None
+
+
+def check_au_labels(value: object) -> tuple[str, ...]:
+    """Return the sources that `au_labels` names, the one that counts first in front.
+
+    Raises:
+        ConfigError: a name is not known or stands twice, or prototypes do not stand alone.
+
+    Example:
+        >>> check_au_labels("annotated+openface")
+        ('annotated', 'openface')
+    """
+    names = tuple(str(value).split("+"))
+    for name in names:
+        if name not in AU_LABELS:
+            raise unknown_name("au_labels", name, AU_LABELS)
+    if len(set(names)) < len(names):
+        raise ConfigError(f"Expected each source once in `au_labels`; got {value!r}.")
+    if "prototypes" in names and len(names) > 1:
+        raise ConfigError(f"Expected prototypes to stand alone in `au_labels`; got {value!r}.")
+    return names
+
+
+def check_au_params(params: Mapping[str, Any]) -> tuple[tuple[str, ...], str, float]:
+    """Return the sources, what is done about sides and OpenFace's least confidence; absent keys have their defaults.
+
+    Raises:
+        ConfigError: names the key, what was expected and what came.
+    """
+    sides, confidence = params.get("au_sides", AU_SIDES[0]), params.get("au_confidence", 0.8)
+    if sides not in AU_SIDES:
+        raise unknown_name("au_sides", sides, AU_SIDES)
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        raise ConfigError(f"Expected `au_confidence` to be between 0 and 1; got {confidence!r}.")
+    return check_au_labels(params.get("au_labels", AU_LABELS[0])), sides, float(confidence)
 
 
 _INFINITY = float("inf")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from fer_core.choices import AU_LABELS, IDENTITY_MARGINS, LEAKAGE, Choices, check_choices
+from fer_core.choices import IDENTITY_MARGINS, LEAKAGE, Choices, check_au_params, check_choices
 from fer_core.errors import ConfigError, unknown_name
 from fer_core.synthesis.config import GanConfig
 
@@ -121,9 +121,12 @@ class RungConfig:
 
 @dataclass(frozen=True)
 class Params:
-    """The whole of params.yaml. `align`, `standin` and a profile's `standin` are checked where they are used."""
+    """The whole of params.yaml. `classes`, `sets`, `align` and `standin` are checked where they are used."""
 
     data: str
+    classes: str | dict[str, list[str]]
+    hold_out: float
+    sets: dict[str, Any]
     limit: int | None
     profile: str
     seed: int
@@ -146,6 +149,8 @@ class Params:
     clip_runs: list[str]
     ladder: dict[str, RungConfig]
     backbones: list[str]
+    au_sides: str = "folded"
+    au_confidence: float = 0.8
 
     @property
     def active_profile(self) -> ProfileConfig:
@@ -171,8 +176,7 @@ def load_params(params: Mapping[str, Any]) -> Params:
     loaded = build(Params, grouped, "")
     if loaded.profile not in loaded.profiles:
         raise unknown_name("profile", loaded.profile, loaded.profiles)
-    if loaded.au_labels not in AU_LABELS:
-        raise unknown_name("au_labels", loaded.au_labels, AU_LABELS)
+    check_au_params(vars(loaded))
     if loaded.leakage not in LEAKAGE:
         raise unknown_name("leakage", loaded.leakage, LEAKAGE)
     _check_ranges(loaded)

@@ -4,14 +4,16 @@ RAF-CE: Li, Deng et al., the compound-expression set with AU labels; its vote ve
 FER2013: Goodfellow et al., "Challenges in Representation Learning", ICONIP 2013.
 FERPlus: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
 Distribution", ICMI 2016.
+RAF-DB: Li, Deng, Du, "Reliable Crowdsourcing and Deep Locality-Preserving Learning for Expression Recognition in the
+Wild", CVPR 2017; its 11 compound classes are among RAF-CE's, in the same order.
+AffectNet: Mollahosseini, Hasani, Mahoor, IEEE TAC 2017. CK+: Lucey et al., CVPR Workshops 2010.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fer_core.errors import unknown_name
-
+NEUTRAL = "neutral"
 BASIC_EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
 
 _BASIC_OF_WORD = {
@@ -60,6 +62,16 @@ RAFCE = LabelSet(
     ),
     votes=BASIC_EMOTIONS,
 )
+RAFDB = LabelSet(classes=(*BASIC_EMOTIONS, NEUTRAL))
+RAFDB_COMPOUND = LabelSet(
+    classes=tuple(name for name in RAFCE.classes[:12] if name != "fearfully disgusted"),
+)
+AFFECTNET = LabelSet(
+    classes=(NEUTRAL, "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"),
+)
+CKPLUS = LabelSet(
+    classes=(NEUTRAL, "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"),
+)
 FER2013 = LabelSet(classes=("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"))
 FERPLUS = LabelSet(
     classes=("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
@@ -76,22 +88,30 @@ def from_card(card: Mapping[str, Any]) -> LabelSet:
     return LabelSet(tuple(card["classes"]), None if votes is None else tuple(votes))
 
 
-LABELS = {"standin": RAFCE, "rafce": RAFCE, "fer2013": FER2013, "ferplus": FERPLUS}
+_SAME = {
+    "happy": "happiness",
+    "joy": "happiness",
+    "sad": "sadness",
+    "angry": "anger",
+    "surprised": "surprise",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "afraid": "fear",
+    "scared": "fear",
+    "neutrality": NEUTRAL,
+    "contemptuous": "contempt",
+}
 
 
-def label_set(data: str) -> LabelSet:
-    """Return the labels of a data set.
-
-    Raises:
-        ConfigError: the data set is not known.
+def canonical(name: str) -> str:
+    """Return the name that this project uses for a class that others spell otherwise; an unknown one in small letters.
 
     Example:
-        >>> label_set("fer2013").classes[3]
-        'happiness'
+        >>> canonical("Happy"), canonical("Happily_Surprised"), canonical("bored")
+        ('happiness', 'happily surprised', 'bored')
     """
-    if data not in LABELS:
-        raise unknown_name("data", data, LABELS)
-    return LABELS[data]
+    words = " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+    return _SAME.get(words, words)
 
 
 def basic_emotions(name: str) -> tuple[str, ...]:

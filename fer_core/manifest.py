@@ -25,9 +25,9 @@ from fer_core.files import replacing
 
 SPLITS = ("train", "validation", "test", "pool")
 STAGES = ("ingest", "align", "join_aus", "synthesise")
-AU_COLUMN = re.compile(r"AU\d+")
+AU_COLUMN = re.compile(r"AU\d+[TB]?[LR]?")  # with the half of the face where sides are kept: AU12L, AU18TR
 INTENSITY = "_intensity"  # ends the column of an AU's intensity
-INTENSITY_COLUMN = re.compile(rf"AU\d+{INTENSITY}")
+INTENSITY_COLUMN = re.compile(rf"AU\d+[TB]?[LR]?{INTENSITY}")
 STRONGEST = 5  # FACS' E; A is 1, absent 0
 ATTRIBUTE = "attr_"  # begins the column of an attribute
 ATTRIBUTE_COLUMN = re.compile(rf"{ATTRIBUTE}[a-z0-9_]+")
@@ -45,6 +45,7 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
         "emotion": pa.int16(),  # class index
         "votes": pa.list_(pa.float32()),  # sums to 1
         "landmarks": pa.list_(pa.float32()),  # x0, y0 .. x4, y4 in pixels of the picture
+        "box": pa.list_(pa.float32()),  # of the annotated face: left, top, right, bottom in pixels of the picture
         "drop_reason": pa.string(),
         "clip_id": pa.string(),  # null in a still picture
         "frame": pa.int16(),  # of the clip, from 0, gaps allowed; null in a still picture
@@ -53,6 +54,14 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
         "crop_index": pa.int32(),  # row of faces.npy
         "aligned_landmarks": pa.list_(pa.float32()),  # x0, y0 .. x4, y4 in pixels of the crop
         "detection_score": pa.float32(),  # 0 to 1; null where no detector ran or it found nothing
+        "faces": pa.int16(),  # that the detector found in the picture; null where none ran
+        "picture_width": pa.int32(),  # as decoded, turned as its EXIF orientation says; null where it did not decode
+        "picture_height": pa.int32(),
+        "inter_ocular": pa.float32(),  # pixels of the picture between the eyes' centres; null where unknown
+        "roll": pa.float32(),  # degrees, of the head as five points tell it; null where unknown
+        "yaw": pa.float32(),
+        "pitch": pa.float32(),
+        "sharpness": pa.float32(),  # variance of the Laplacian of the crop; null where there is no crop
     },
     # AU1, AU2 ...: float32, 1 present, 0 absent, null not annotated.
     # AU1_intensity ...: float32, FACS' A to E are 1 to 5, 0 absent, null not known.
@@ -61,8 +70,13 @@ OWNED: dict[str, dict[str, pa.DataType]] = {
     "synthesise": {"synthetic": pa.bool_()},
 }
 _NEVER_NULL = ("sample_id", "source", "picture", "split")
+QUALITY = ("faces", "picture_width", "picture_height", "inter_ocular", "roll", "yaw", "pitch", "sharpness")
 # of a face that nobody looked at
-_UNSEEN = ("subject", "votes", "landmarks", "aligned_landmarks", "detection_score", *CLIP_COLUMNS)
+_UNSEEN = (
+    *("subject", "votes", "landmarks", "box", "aligned_landmarks", "detection_score"),
+    *QUALITY,
+    *CLIP_COLUMNS,
+)
 
 
 def au_names(table: pd.DataFrame) -> list[str]:
@@ -197,6 +211,7 @@ def validate(table: pd.DataFrame, stage: str, classes: int | None = None) -> pd.
     _check_clips(table)
     _check_lists(table, "votes", None)
     _check_lists(table, "landmarks", 10)
+    _check_lists(table, "box", 4)
     if stage != "ingest":
         _check_lists(table, "aligned_landmarks", 10)
         _check_crops(table)

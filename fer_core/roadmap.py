@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from fer_core.choices import check_au_labels
 from fer_core.clip_track import CLIP_BASELINE, CLIPS, TEMPORAL, clip_recipe
 from fer_core.config import CHOICE_KEYS, Params, ProfileConfig, TechniqueConfig, build
 from fer_core.errors import ConfigError, Contradiction, unknown_name
@@ -49,10 +50,13 @@ def make_road(params: Params, card: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: the baseline cannot be trained on these data, or a technique has no run.
     """
-    weak = params.au_labels == "prototypes"  # of the emotion: every set has them
+    kinds = check_au_labels(params.au_labels)
+    weak = "prototypes" in kinds  # of the emotion: every set has them
     counts = [card["counts"]["train"][name] for name in card["classes"]]
-    strengths = card["intensities"] and not weak  # prototypes say nothing of how strong an AU is
-    aus = {"aus": card["aus"] or weak, "weak_aus": weak, "intensities": strengths}
+    own, estimated = "annotated" in kinds, bool({"openface", "pyfeat"} & set(kinds))
+    # prototypes and Py-Feat say nothing of how strong an AU is
+    strengths = (card["intensities"] and own) or "openface" in kinds
+    aus = {"aus": (card["aus"] and own) or weak or estimated, "weak_aus": weak, "intensities": strengths}
     card = {**card, **aus, "train_counts": counts, "gan_per_class": params.gan.per_class}
     baseline = asdict(params.choices)
     recipe = resolve(baseline, params.active_profile, params.seed)

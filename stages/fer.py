@@ -1,19 +1,25 @@
-"""The command `fer`: what one asks of a finished road."""
+"""The command `fer`: what one asks of data before a road is run, and of a road that is finished."""
 
 from pathlib import Path
 from typing import Optional
 
 import typer
 
-from stages import compare, ui
+from stages import check, combine, compare, datasets, predict, ui, unpack
 from stages.lib.common import DEBUG, stage
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Ask a finished road: compare experiments, show its table, or tell what its labels allow at best.",
+    help="Look at data before a road is run on them: datasets, check, unpack, combine. Ask a finished road: compare "
+    "experiments, show its table, predict on new pictures, tell what its labels allow at best.",
 )
+app.command("datasets")(datasets.main)
+app.command("check")(check.main)
+app.command("unpack")(unpack.main)
+app.command("combine")(combine.main)
 app.command("compare")(compare.main)
+app.command("predict")(predict.main)
 app.command("ui")(ui.main)
 
 

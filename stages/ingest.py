@@ -1,6 +1,6 @@
 """Read a data set as published and write it as one manifest.
 
-Reads  data/raw/<data>/ and the params data, limit, seed, folds, fold, leakage.
+Reads  data/raw/<data>/ and the params data, sets, classes, limit, seed, folds, fold, hold_out, leakage.
 Writes data/ingest/: manifest.parquet, pictures.parquet (encoded pictures in manifest order),
        test_truth.parquet (the test split's emotion and votes, which stand nowhere else) and card.json
        (what the set has: classes, counts, votes, AUs, identities, landmarks); leakage.csv and leakage.json: subjects
@@ -26,21 +26,12 @@ def main(
 ) -> None:
     """Read a data set as published: manifest, pictures, locked test truth and card."""
     from fer_core.choices import LEAKAGE
-    from fer_core.datasets.folds import folds_of
-    from fer_core.datasets.ingest import ingest
+    from fer_core.datasets.ingest import ingest, reading_of
 
     params = read_params()
     data = str(params.get("data"))
     leakage = str(params.get("leakage", LEAKAGE[0]))
-    ingest(
-        data,
-        raw or DATA / "raw" / data,
-        out,
-        limit=params.get("limit"),
-        seed=params.get("seed"),
-        folds=folds_of(params),
-        leakage=leakage,
-    )
+    ingest(data, raw or DATA / "raw" / data, out, reading_of(params), leakage=leakage)
 
 
 if __name__ == "__main__":

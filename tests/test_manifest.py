@@ -32,6 +32,7 @@ def manifest(stage: str = "ingest") -> pd.DataFrame:
             "emotion": pd.Series([3, 0, None, None], dtype="Int16"),
             "votes": [[0.25, 0.75], None, None, None],
             "landmarks": [list(range(10)), None, list(range(10)), None],
+            "box": [[1.0, 2.0, 30.5, 40.0], None, None, None],
             "drop_reason": [None, "picture does not decode", None, None],
         }
     )
@@ -40,6 +41,11 @@ def manifest(stage: str = "ingest") -> pd.DataFrame:
         table["crop_index"] = pd.Series([0, None, 1, 2], dtype="Int32")
         table["aligned_landmarks"] = [list(range(10)), None, None, None]
         table["detection_score"] = np.array([0.5, np.nan, 1, np.nan], np.float32)
+        table["faces"] = pd.Series([1, None, 2, None], dtype="Int16")
+        for name in ("picture_width", "picture_height"):
+            table[name] = pd.Series([64, None, 48, 20], dtype="Int32")
+        for name in ("inter_ocular", "roll", "yaw", "pitch", "sharpness"):
+            table[name] = np.array([12.5, np.nan, -3, np.nan], np.float32)
     if stage == "join_aus":
         table["AU1"] = np.array([1, 0, np.nan, np.nan], np.float32)
         table["AU12"] = np.array([np.nan, 1, np.nan, np.nan], np.float32)
@@ -75,6 +81,7 @@ def test_what_is_written_comes_back(tmp_path: Path, stage: str) -> None:
         ("ingest", 0, "emotion", 4, "row 0 .*`emotion` must be a class index from 0 to 3; got 4"),
         ("ingest", 0, "emotion", None, "row 0 .*`emotion` must not be null"),
         ("ingest", 0, "votes", [0.5, 0.6], "row 0 .*`votes` .*sum to 1"),
+        ("ingest", 0, "box", [1, 2, 3], "row 0 .*`box` must have 4 numbers"),
         ("ingest", 2, "landmarks", [1.0, 2.0], "row 2 .*`landmarks` must have 10 numbers"),
         ("ingest", 2, "landmarks", [float("nan")] * 10, "row 2 .*`landmarks` must hold finite"),
         ("align", 1, "crop_index", 3, "row 1 .*`crop_index` must be null in a dropped row"),

@@ -690,7 +690,7 @@ def test_weak_au_labels_guide_no_attention() -> None:
 
 @pytest.mark.parametrize("change", [{"au_labels": "guessed"}, {"au_labels": "prototype"}])
 def test_unknown_au_labels_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="`au_labels` to be one of annotated, prototypes"):
+    with pytest.raises(ConfigError, match="`au_labels` to be one of annotated, openface, prototypes, pyfeat"):
         params(**change)
 
 

@@ -8,7 +8,7 @@ from benchmarks.standin.faces import SIZE, ZOOM, Faces
 from benchmarks.standin.training import face_set, fit, recipe
 from fer_core.evaluation.intervals import clusters_of
 from fer_core.evaluation.paired import Judge
-from fer_core.faces.detect import DETECTORS
+from fer_core.faces.detect import BATCH, DETECTORS, central
 from fer_core.faces.pixels import decode, warp
 from fer_core.faces.similarity import similarity, template
 from fer_core.progress import Bar
@@ -71,16 +71,17 @@ def alignment(faces: Faces) -> dict:
 
 def detected(faces: Faces) -> np.ndarray:
     """Return MTCNN's five points of every picture, `(N, 5, 2)` in pixels; NaN where it finds no face."""
-    detect = DETECTORS["mtcnn"]()
+    detect = DETECTORS["mtcnn"](None)
     points = np.full((len(faces.files), 5, 2), np.nan)
     cv2.setNumThreads(1)
     with Bar("find faces", len(points), "picture") as bar:
-        for row, data in enumerate(faces.files):
-            picture = decode(data, False)
-            face = None if picture is None else detect(picture)
-            if face is not None:
-                points[row] = face.points
-            bar.advance(1)
+        for start in range(0, len(points), BATCH):
+            pictures = [decode(data, False) for data in faces.files[start : start + BATCH]]
+            usable = [(row, picture) for row, picture in enumerate(pictures, start) if picture is not None]
+            for (row, picture), found in zip(usable, detect([picture for _, picture in usable]), strict=True):
+                if len(found):
+                    points[row] = found.points[central(found, *picture.shape[:2])]
+            bar.advance(len(pictures))
     return points
 
 

@@ -4,27 +4,30 @@ A parser that looked for "AU1" in a file that says "1" once trained a whole AU h
 So an AU column without a positive among the train pictures is refused. The one exception are small subsets
 (`limit`, a miniature), where a rare AU may truly be absent: below `ENOUGH` annotated train pictures such an AU
 is left out of the run's vocabulary and a note says so. RAF-CE's rarest AU stands on 2.5 % of its faces, so 500
-of them would all lack it three times in a million. A vocabulary that is empty altogether is always refused.
+of them would all lack it three times in a million. A vocabulary that is empty altogether is always refused. Where the
+sides of the face are kept, an AU is at fault that has no positive on any; a side alone may be rare and is left out.
 
 Where the set has intensities they follow the labels, one column per AU of the vocabulary. Without annotations the
 prototypes of the emotions can stand in as weak labels, for training only (`join_prototypes`).
 
-All of it is about stills. The AUs of a clip are annotated at its apex, if at all, and its first frame shows none of
-them: frames of clips have no AUs, and are neither covered nor missing.
+All that is told is about stills. The AUs of a clip are annotated at its apex, if at all, and its first frame shows none
+of them: frames of clips have AUs only from a source that names them one by one, and are neither covered nor missing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fer_core.aus.combine import merge
 from fer_core.aus.labels import AuLabels
 from fer_core.aus.prototypes import prototype_aus
-from fer_core.aus.vocabulary import NAMES, column
+from fer_core.aus.sources import ANNOTATED_KIND, TITLES
+from fer_core.aus.vocabulary import column, number_and_part, title
 from fer_core.errors import DataError
-from fer_core.manifest import INTENSITY, stills
+from fer_core.manifest import INTENSITY
 
 ENOUGH = 500
 WEAK = "AU labels are weak: prototypes of the emotion (Du et al. 2014), not annotations"
@@ -47,32 +50,75 @@ def without_aus(manifest: pd.DataFrame, *notes: str) -> Joined:
     return Joined(manifest, manifest.loc[[], ["sample_id"]], report)
 
 
-def join(
-    manifest: pd.DataFrame, labels: AuLabels, enough: int = ENOUGH, intensities: pd.DataFrame | None = None
+def join_sources(
+    manifest: pd.DataFrame, sources: Mapping[str, AuLabels], kinds: Sequence[str], classes: Sequence[str]
 ) -> Joined:
+    """Join what `au_labels` names.
+
+    Args:
+        manifest: as align writes it.
+        sources: as `combine.settled` returns them.
+        kinds: the names in `au_labels`, the one that counts first in front.
+        classes: names in the order of the class indices.
+
+    Raises:
+        DataError: an estimated source has no files, or as `join` and `join_prototypes`.
+    """
+    if "prototypes" in kinds:
+        return join_prototypes(manifest, classes, replaced=ANNOTATED_KIND in sources)
+    for kind in kinds:
+        if kind in TITLES and kind not in sources:
+            raise DataError(
+                f"`au_labels` names {kind}, but there are no files of {TITLES[kind]}; expected {kind}/*.csv or "
+                f"{kind}.csv beside the published files."
+            )
+    labels = merge(sources, kinds)
+    if labels is None:
+        return without_aus(manifest)
+    if labels.table.columns.empty:
+        return without_aus(manifest, ALONE)
+    joined = join(manifest, labels)
+    notes = _estimated(joined, sources, kinds)
+    return replace(joined, report=joined.report | {"notes": [*notes, *joined.report["notes"]]})
+
+
+def _estimated(joined: Joined, sources: Mapping[str, AuLabels], kinds: Sequence[str]) -> list[str]:
+    """Return a note on the train pictures that have AUs from a program alone."""
+    train = joined.manifest[_usable(joined.manifest, "train")]
+    labelled = train[joined.report["names"]].notna().any(axis=1)
+    by_people = sources[ANNOTATED_KIND].table if ANNOTATED_KIND in kinds and ANNOTATED_KIND in sources else None
+    known = train["sample_id"].isin(by_people.index[by_people.notna().any(axis=1)]) if by_people is not None else False
+    count = int((labelled & ~(pd.Series(False, index=train.index) | known)).sum())
+    titles = " and ".join(TITLES[kind] for kind in kinds if kind in TITLES)
+    if not titles:
+        return []
+    return [f"AU labels of {count} of {int(labelled.sum())} train pictures are estimates of {titles}, not annotations"]
+
+
+def join(manifest: pd.DataFrame, labels: AuLabels, enough: int = ENOUGH) -> Joined:
     """Add one column per AU to the manifest by `sample_id`, and one per AU whose intensities are known.
 
     An intensity column needs a value above 0 among the train pictures, or it is left out and a note says so.
 
     Args:
         manifest: as align writes it.
-        labels: AU labels by picture key; pictures that the manifest lacks are ignored.
+        labels: AU labels by `sample_id`, their sides settled. Intensities outside the vocabulary are counted and left
+            out.
         enough: annotated train pictures from which an AU without a positive is a parser fault.
-        intensities: as `intensity.read_intensities` returns them. AUs outside the vocabulary are counted and left out.
 
     Raises:
         DataError: no picture matches, none in train is annotated, or AU columns have no positive in train.
     """
-    values = _by_sample(manifest, labels.table, "AU label")
+    values = _by_sample(manifest, labels.table, labels, "AU label")
     train = values[_usable(manifest, "train")]
     annotated = int(train.notna().any(axis=1).sum())
     positives = (train == 1).sum()
     empty = [name for name in values.columns if positives[name] == 0]
-    _refuse_empty(empty, values.shape[1], annotated, enough)
+    _refuse_empty(empty, list(values.columns), annotated, enough)
 
     names = [name for name in values.columns if name not in empty]
     values = values[names].astype(np.float32)
-    strengths, about_strengths, notes = _strengths(manifest, intensities, names)
+    strengths, about_strengths, notes = _strengths(manifest, labels, names)
     if empty:
         notes.insert(0, f"AU labels: {_left_out(empty)} {annotated} annotated train pictures")
     columns = pd.concat([values, strengths], axis=1)
@@ -131,22 +177,23 @@ def _usable(manifest: pd.DataFrame, split: str) -> pd.Series:
     return (manifest["split"] == split) & manifest["drop_reason"].isna() & manifest["clip_id"].isna()
 
 
-def _by_sample(manifest: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Bring the rows of a table (index: picture key) into the manifest's order; NaN where it has none, and in clips."""
-    pictures = stills(manifest)["sample_id"]
-    if not pictures.isin(table.index).any():
-        known, wanted = table.index[0], pictures.iloc[0]
-        raise DataError(f"No {what} belongs to a picture: labels name {known!r} .., pictures {wanted!r} ...")
-    return table.reindex(pictures).set_axis(pictures.index).reindex(manifest.index)
+def _by_sample(manifest: pd.DataFrame, table: pd.DataFrame, labels: AuLabels, what: str) -> pd.DataFrame:
+    """Bring the rows of a table (index: sample_id) into the manifest's order; NaN where it has none."""
+    samples = manifest["sample_id"]
+    if not samples.isin(table.index).any():
+        known = next(iter([*labels.without_picture, *table.index]), "nothing")
+        raise DataError(f"No {what} belongs to a picture: labels name {known!r} .., pictures {samples.iloc[0]!r} ...")
+    return table.reindex(samples).set_axis(manifest.index)
 
 
 def _strengths(
-    manifest: pd.DataFrame, table: pd.DataFrame | None, names: list[str]
+    manifest: pd.DataFrame, labels: AuLabels, names: list[str]
 ) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
     """Return the intensity columns of the AUs `names`, what aus.json says of them, and notes."""
+    table = labels.intensities
     if table is None:
         return pd.DataFrame(index=manifest.index), {"intensities": []}, []
-    values = _by_sample(manifest, table, "AU intensity")
+    values = _by_sample(manifest, table, labels, "AU intensity")
     train = values[_usable(manifest, "train")]
     used = [name for name in names if name in values and (train[name] > 0).any()]
     empty = [name for name in names if name in values and name not in used]
@@ -174,12 +221,14 @@ def _left_out(empty: list[str]) -> str:
     return f"{', '.join(empty)} left out, no positive among"
 
 
-def _refuse_empty(empty: list[str], total: int, annotated: int, enough: int) -> None:
+def _refuse_empty(empty: list[str], names: list[str], annotated: int, enough: int) -> None:
     if annotated == 0:
         raise DataError("No train picture has AU labels: all are missing or null.")
-    if len(empty) == total or (empty and annotated >= enough):
+    shown = {number_and_part(name)[0] for name in names if name not in empty}
+    faulty = [name for name in empty if number_and_part(name)[0] not in shown]
+    if len(empty) == len(names) or (faulty and annotated >= enough):
         raise DataError(
-            f"{', '.join(empty)}: no positive among {annotated} annotated train pictures. That is a fault of the "
+            f"{', '.join(faulty)}: no positive among {annotated} annotated train pictures. That is a fault of the "
             "label file or of its parser, not a rare AU."
         )
 
@@ -194,7 +243,7 @@ def _report(manifest: pd.DataFrame, values: pd.DataFrame, empty: list[str], note
         positives[split] = {name: int((rows[name] == 1).sum()) for name in names}
     return {
         "names": names,
-        "titles": {name: NAMES[int(name.removeprefix("AU"))] for name in names},
+        "titles": {name: title(name) for name in names},
         "coverage": coverage,
         "null_share": 1.0 - coverage["train"],
         "positives": positives,

@@ -1,7 +1,12 @@
 """FACS: what each Action Unit is, which half of the face it moves, and the 22 that RAF-CE annotates.
 
 Ekman, Friesen, "Facial Action Coding System", 1978; Ekman, Friesen, Hager, 2002.
+
+A column is `AU12`, or `AU12L`, `AU22B`, `AU18TR` where only a part of the face is meant: number first, then the lip
+(T top, B bottom), then the side of the person (L left, R right).
 """
+
+import re
 
 UPPER_FACE = {
     1: "inner brow raiser",
@@ -56,25 +61,68 @@ NAMES = UPPER_FACE | LOWER_FACE
 # The AUs that RAF-CE marks on at least 2 % of its faces; its others stand on fewer than 40 of 4,549.
 RAFCE = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26, 27, 43)
 
+# Those that about 2 % of CK+'s 593 peaks or more show (Lucey et al. 2010; not counted on the files themselves).
+CKPLUS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27, 38, 39)
+# All that DISFA annotates.
+DISFA = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
+
 # L left, R right; T top, B bottom: the upper or lower lip alone.
 LATERALITY = "LRTB"
 _OTHER_SIDE = {"L": "R", "R": "L"}
+_OPPOSITE = _OTHER_SIDE | {"T": "B", "B": "T"}
+_WORDS = {"T": "upper lip", "B": "lower lip", "L": "left", "R": "right"}
+_COLUMN = re.compile(r"AU([1-9]\d?)([TB]?[LR]?)")
 
 
-def column(number: int) -> str:
-    """Return the manifest's column of an AU.
+def column(number: int, part: str = "") -> str:
+    """Return the manifest's column of an AU, or of its part.
 
     Example:
-        >>> column(12)
-        'AU12'
+        >>> column(12), column(18, "BL")
+        ('AU12', 'AU18BL')
     """
-    return f"AU{number}"
+    return f"AU{number}{part}"
+
+
+def number_and_part(name: str) -> tuple[int, str]:
+    """Return an AU's number and the part of the face that its column is of, "" for all of it.
+
+    Raises:
+        ValueError: the name is no AU's column.
+
+    Example:
+        >>> number_and_part("AU12"), number_and_part("AU18BL")
+        ((12, ''), (18, 'BL'))
+    """
+    match = _COLUMN.fullmatch(name)
+    if not match:
+        raise ValueError(name)
+    return int(match[1]), match[2]
+
+
+def title(name: str) -> str:
+    """Return in words what an AU's column is.
+
+    Example:
+        >>> title("AU12"), title("AU18BL")
+        ('lip corner puller', 'lip pucker, lower lip, left')
+    """
+    number, part = number_and_part(name)
+    return ", ".join([NAMES[number], *(_WORDS[letter] for letter in part)])
+
+
+def overlap(part: str, other: str) -> bool:
+    """Return whether two parts of a face have a piece in common: T and B, or L and R, have none.
+
+    Example:
+        >>> overlap("", "L"), overlap("L", "R"), overlap("T", "L"), overlap("BL", "B"), overlap("BL", "TL")
+        (True, False, True, True, False)
+    """
+    return not any(_OPPOSITE[letter] in other for letter in part)
 
 
 def mirrored(name: str) -> str:
     """Return the column that an AU's column becomes in a mirror.
-
-    No source writes columns with a side yet; one that does names them as FACS writes a unilateral AU, number first.
 
     Example:
         >>> mirrored("AU12L"), mirrored("AU12")

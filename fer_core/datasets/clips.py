@@ -22,8 +22,9 @@ import pandas as pd
 from fer_core.datasets import values
 from fer_core.datasets.lines import bad_line, read_lines, read_values, require_files, require_lines
 from fer_core.datasets.pictures import pictures_in
+from fer_core.datasets.rows import make_rows
 from fer_core.errors import DataError
-from fer_core.manifest import LAST_FRAME, empty_columns
+from fer_core.manifest import LAST_FRAME
 
 CLIPS = "clips"
 EMOTION, PARTITION = "clip_emolabel.txt", "clip_partition.txt"
@@ -49,12 +50,11 @@ class Clips:
     notes: tuple[str, ...] = ()
 
 
-def read_clips(folder: Path, dealt: bool = False) -> Clips:
+def read_clips(folder: Path) -> Clips:
     """Read the clips of a set, in the order of the label file and of the frames' numbers; a set may have none.
 
     Args:
         folder: the data set's folder.
-        dealt: whether folds are dealt instead of the published split, which may then be absent.
 
     Raises:
         DataError: a label file is missing or a line does not parse (file, line, text), a clip has no line or a line no
@@ -62,15 +62,13 @@ def read_clips(folder: Path, dealt: bool = False) -> Clips:
     """
     found = _frames(folder / CLIPS)
     if not found and not any((folder / name).is_file() for name in (EMOTION, PARTITION)):
-        return Clips(_rows([]), {})
-    published = not dealt or (folder / PARTITION).is_file()
-    needed = (EMOTION, PARTITION) if published else (EMOTION,)
-    require_files(folder, needed, f" for the frames {CLIPS}/NNNN/K.jpg")
+        return Clips(make_rows([]), {})
+    require_files(folder, (EMOTION,), f" for the frames {CLIPS}/NNNN/K.jpg")
     emotion = read_values(folder / EMOTION, values.class_index, values.A_CLASS, key=str)
-    split = dict.fromkeys(emotion, "train")
-    if published:
-        split = read_values(folder / PARTITION, values.split, values.A_SPLIT, key=str)
-        require_lines(folder / PARTITION, split, emotion, "clip")
+    split: dict[str, str | None] = dict.fromkeys(emotion)
+    if (folder / PARTITION).is_file():
+        split |= read_values(folder / PARTITION, values.split, values.A_SPLIT, key=str)
+        require_lines(folder / PARTITION, [k for k, v in split.items() if v], emotion, "clip")
     require_lines(folder / EMOTION, emotion, [*split, *found], "clip")
     for name in emotion:
         if name not in found:
@@ -99,15 +97,7 @@ def read_clips(folder: Path, dealt: bool = False) -> Clips:
                     "frame": number,
                 }
             )
-    return Clips(_rows(rows), files, _notes(found, subjects, landmarks))
-
-
-def _rows(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """Lay out the rows with the types of the manifest; what they do not say is null."""
-    table = pd.DataFrame(empty_columns("ingest", len(rows))).drop(columns="source")
-    for name in rows[0] if rows else ():
-        table[name] = pd.Series([row[name] for row in rows], dtype=table[name].dtype)
-    return table
+    return Clips(make_rows(rows), files, _notes(found, subjects, landmarks))
 
 
 def _frames(place: Path) -> Frames:

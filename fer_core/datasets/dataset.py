@@ -1,24 +1,88 @@
 """What an adapter hands to ingest: the rows with all their labels, the pictures, and what the card says."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
-from fer_core.datasets.folds import Folds
 from fer_core.errors import DataError
 from fer_core.labels import LabelSet
 from fer_core.manifest import ATTRIBUTE, SPLITS, attribute_names, clip_frames, stills
 
+NO_PICTURE = "no picture file"  # the drop_reason of a row whose file is missing
 SAME_AS, SUBJECT_IN = "the same picture as ", "its subject "  # how the drop_reasons of leaks begin
-Pictures = Callable[[], Iterator[tuple[str, bytes | None]]]
+Pictures = Iterator[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True)
+class Info:
+    """What `fer datasets` tells of a data set, and how its files are recognised.
+
+    Attributes:
+        title: the set's name for people.
+        page: where its publishers tell the licence and how to obtain it.
+        files: the files that are expected in data/raw/<name>, one line each.
+        obtain: one sentence on how one gets them.
+        marks: patterns (as `Path.glob` takes them) relative to the folder, of which one is enough to recognise the
+            set; where several sets are recognised, the first in the registry's order is meant.
+        verified: on what the adapter was tried: "published files", or what could be taken from descriptions only.
+    """
+
+    title: str
+    page: str
+    files: tuple[str, ...]
+    obtain: str
+    marks: tuple[str, ...]
+    verified: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set as its adapter reads it, before splits are dealt, pictures limited or classes mapped.
+
+    Attributes:
+        rows: as `fer_core.datasets.rows.make_rows` lays them out: the ingest columns of the manifest but `source`,
+            *with* the emotion and votes of the test split. `split` is null throughout where the set has none.
+        pictures: called with some of the rows, yields (sample_id, encoded picture) in their order; None where the
+            file is missing.
+        labels: class and vote names.
+        aus: whether AU labels were published with it.
+        intensities: whether how strong they are was, too.
+        notes: sentences for the head of every table made from it.
+        split_notes: the same, on the published split; not told where others are dealt.
+        standin: what `standin.json` says of a generated set (`read_standin_json`), or None.
+    """
+
+    rows: pd.DataFrame
+    pictures: Callable[[pd.DataFrame], Pictures]
+    labels: LabelSet
+    aus: bool = False
+    intensities: bool = False
+    notes: tuple[str, ...] = ()
+    split_notes: tuple[str, ...] = ()
+    standin: dict[str, Any] | None = None
+
+
+class Adapter(Protocol):
+    """Reads one data set's published files."""
+
+    def __call__(self, folder: Path, options: Mapping[str, Any]) -> Published:
+        """Read `folder`; `options` are the keys of `sets.<name>` in params.yaml.
+
+        Pictures that the labels name and that are not there keep a `drop_reason`; that all are missing is no error
+        here. Labels that do not parse, or files that contradict each other, are.
+
+        Raises:
+            ConfigError: an option is not known or not valid.
+            DataError: names the file and the line.
+        """
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as read.
+    """A data set, or several joined into one, ready for the manifest.
 
     Attributes:
         rows: the ingest columns of the manifest, *with* the emotion and votes of the test split.
@@ -28,24 +92,17 @@ class Dataset:
         aus: whether AU labels were published with it.
         intensities: whether how strong they are was, too.
         notes: sentences for the head of every table made from it.
-        standin: what `standin.json` says of a generated set (`read_standin_json`), or None.
+        standin: what `standin.json` says of a generated set, or None.
     """
 
     rows: pd.DataFrame
-    pictures: Pictures
+    pictures: Callable[[], Pictures]
     title: str
     labels: LabelSet
     aus: bool = False
     intensities: bool = False
     notes: tuple[str, ...] = ()
     standin: dict[str, Any] | None = None
-
-
-class Adapter(Protocol):
-    """Reads one data set's published files."""
-
-    def __call__(self, folder: Path, limit: int | None, seed: int, *, folds: Folds | None = None) -> Dataset:
-        """Read `folder`, deal it into `folds` or take its own split, and keep `limit` labelled pictures or all."""
 
 
 def usable(rows: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -68,8 +125,14 @@ def check(dataset: Dataset) -> Dataset:
     """Refuse a data set that cannot be learnt from or measured on.
 
     Raises:
-        DataError: a split is empty, or a class has no picture in train.
+        DataError: no picture is there, a split is empty, or a class has no picture in train.
     """
+    faces = stills(dataset.rows)
+    if len(faces) and faces["drop_reason"].eq(NO_PICTURE).all():
+        raise DataError(
+            f"{dataset.title}: the labels are there but none of the {len(faces)} pictures; the first is "
+            f"{faces['picture'].iloc[0]}. `fer check` tells where they are looked for."
+        )
     for split in ("train", "validation", "test"):
         if usable(dataset.rows, split).empty:
             raise DataError(f"{dataset.title}: the {split} split has no labelled picture that can be used.")

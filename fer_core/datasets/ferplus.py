@@ -11,60 +11,65 @@ published counts as shares of all ten columns, outliers included.
 
 import csv
 import io
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fer_core.datasets import fer2013
-from fer_core.datasets.dataset import Dataset, check
-from fer_core.datasets.folds import Folds, deal, told
-from fer_core.datasets.limit import limit_rows
+from fer_core.datasets.dataset import Info, Published
 from fer_core.datasets.lines import bad_line, read_text, require_files
+from fer_core.datasets.options import read_options
 from fer_core.errors import DataError
 from fer_core.labels import FERPLUS
-from fer_core.manifest import OWNED
 
 CSV = "fer2013new.csv"
 VOTES = FERPLUS.votes or ()
 EMOTIONS = len(FERPLUS.classes)
 
 
-def read(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = None) -> Dataset:
+INFO = Info(
+    title="FERPlus",
+    page="github.com/microsoft/FERPlus",
+    files=("fer2013.csv", "fer2013new.csv, aligned with it row by row"),
+    obtain="fer2013new.csv from the repository (MIT licence), beside FER2013's own file.",
+    marks=(CSV,),
+    verified="published files without PrivateTest",
+)
+
+
+def read(folder: Path, options: Mapping[str, Any]) -> Published:
     """Read `fer2013.csv` for the pictures and `fer2013new.csv` for the votes.
 
     Args:
         folder: where both lie (data/raw/ferplus is a link to data/raw/fer2013).
-        limit: labelled pictures to keep, or None for all; rows without a majority are then left out.
-        seed: of the draw that `limit` makes, and of the folds.
-        folds: take these instead of the published split.
+        options: none.
 
     Raises:
+        ConfigError: there are options.
         DataError: a file is missing, a row does not parse, or the two files do not align.
     """
+    read_options("ferplus", options, {})
     require_files(folder, (fer2013.CSV, CSV))
-    rows, notes = fer2013.read_rows(folder / fer2013.CSV, source="ferplus")
+    rows, split_notes, published = fer2013.read_rows(folder / fer2013.CSV)
     usages, counts = read_counts(folder / CSV)
-    _same_rows(folder, rows, usages)
+    _same_rows(folder, published, usages)
     winner = majority(counts)
     rows["emotion"] = pd.Series(winner, dtype="Int16").where((winner >= 0) & (winner < EMOTIONS))
-    rows["drop_reason"] = [_reason(k) for k in winner]
+    rows["drop_reason"] = pd.Series([_reason(k) for k in winner], dtype="str")
     total = counts.sum(1, keepdims=True)
     shares = (counts / np.maximum(total, 1)).astype(np.float32)
     rows["votes"] = [share if voted else None for share, voted in zip(shares, total[:, 0] > 0, strict=True)]
     unclear = int(rows["drop_reason"].notna().sum())
-    notes = told(folds, published=True) or notes
-    notes.append(f"{unclear} of {len(rows)} pictures have no majority emotion (FERPlus' majority rule)")
-    rows = deal(limit_rows(rows, limit, seed), folds, seed)
-    return check(
-        Dataset(
-            rows=rows[list(OWNED["ingest"])],
-            pictures=partial(fer2013.read_pictures, folder / fer2013.CSV, rows),
-            title="FERPlus",
-            labels=FERPLUS,
-            notes=tuple(notes),
-        )
+    return Published(
+        rows=rows,
+        pictures=partial(fer2013.read_pictures, folder / fer2013.CSV),
+        labels=FERPLUS,
+        notes=(f"{unclear} of {len(rows)} pictures have no majority emotion (FERPlus' majority rule)",),
+        split_notes=tuple(split_notes),
     )
 
 
@@ -119,14 +124,13 @@ def _reason(winner: int) -> str | None:
     return None if winner < EMOTIONS else f"majority of the votes: {VOTES[winner]}"
 
 
-def _same_rows(folder: Path, rows: pd.DataFrame, usages: list[str]) -> None:
-    if len(usages) != len(rows):
+def _same_rows(folder: Path, published: list[str], usages: list[str]) -> None:
+    if len(usages) != len(published):
         raise DataError(
-            f"{folder / CSV} has {len(usages)} rows but {folder / fer2013.CSV} has {len(rows)}; they must "
+            f"{folder / CSV} has {len(usages)} rows but {folder / fer2013.CSV} has {len(published)}; they must "
             "align row by row."
         )
-    split = rows["usage"].tolist()
-    for number, (ours, theirs) in enumerate(zip(split, usages, strict=True)):
+    for number, (ours, theirs) in enumerate(zip(published, usages, strict=True)):
         if ours != theirs:
             raise DataError(
                 f"{folder / CSV}, row {number + 1}: Usage {theirs!r} but {ours!r} in {fer2013.CSV}; "

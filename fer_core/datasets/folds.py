@@ -3,13 +3,13 @@
 Fold i is test, fold i + 1 (after the last comes the first) validation, and the others are train, so that over the k
 values of `fold` every labelled picture is tested once. All pictures of a subject lie in one fold, because pictures of
 one person are alike; a picture whose subject is not known is a subject of its own, and so is such a clip. The pool
-stays the pool. An adapter should apply `limit` first and deal what is left: then the folds share one sample, and the k
+stays the pool. `limit` is applied first and what is left is dealt: then the folds share one sample, and the k
 tests together are that sample.
 """
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,29 @@ def folds_of(params: dict[str, Any]) -> Folds | None:
     return None if params.get("folds") is None else Folds(params["folds"], params.get("fold", 0))
 
 
+class Units(NamedTuple):
+    """What must not be torn apart when rows are dealt to splits.
+
+    Attributes:
+        group: of each row, the subject or, where that is not known, the clip or the picture itself.
+        first: which rows count: a clip counts once, however many frames it has.
+        labels: integers, the classes of the rows that count.
+    """
+
+    group: pd.Series
+    first: pd.Series
+    labels: np.ndarray
+
+
+def units_of(rows: pd.DataFrame) -> Units:
+    """Group rows that have an emotion by subject, clip or picture."""
+    clip = rows["clip_id"].where(rows["clip_id"].notna(), rows["sample_id"])
+    # a subject may be called as a picture of somebody else is
+    group = ("subject " + rows["subject"].astype(str)).where(rows["subject"].notna(), "alone " + clip.astype(str))
+    first = ~clip.duplicated()
+    return Units(group, first, rows.loc[first, "emotion"].to_numpy(dtype=np.int64))
+
+
 def deal(rows: pd.DataFrame, folds: Folds | None, seed: int) -> pd.DataFrame:
     """Return the rows with the `split` of these folds; unchanged where `folds` is None.
 
@@ -58,16 +81,12 @@ def deal(rows: pd.DataFrame, folds: Folds | None, seed: int) -> pd.DataFrame:
         return rows
     rows = rows.copy()
     dealt = rows["split"].ne("pool") & rows["emotion"].notna() & rows["drop_reason"].isna()
-    units = rows[dealt]
-    clip = units["clip_id"].where(units["clip_id"].notna(), units["sample_id"])
-    # a subject may be called as a picture of somebody else is
-    group = ("subject " + units["subject"].astype(str)).where(units["subject"].notna(), "alone " + clip.astype(str))
-    first = ~clip.duplicated()  # a clip counts once, however many frames it has
+    units = units_of(rows[dealt])
+    group, first, labels = units.group, units.first, units.labels
     if group.nunique() < folds.count:
         raise ConfigError(
             f"Expected `folds` to be at most the number of subjects, {group.nunique()}; got {folds.count}."
         )
-    labels = units.loc[first, "emotion"].to_numpy(dtype=np.int64)
     splitter = StratifiedGroupKFold(folds.count, shuffle=True, random_state=seed)
     number: dict[str, int] = {}
     with warnings.catch_warnings():

@@ -161,7 +161,10 @@ def _conflicts(rows: pd.DataFrame, pairs: Pairs) -> tuple[list[dict[str, Any]], 
     """Return the same pictures with two emotions, and how many more there are with a test picture among the two."""
     emotion = rows["emotion"].to_numpy(dtype=float, na_value=np.nan)
     one, other = emotion[pairs.first], emotion[pairs.second]
-    differ = ~np.isnan(one) & ~np.isnan(other) & (one != other) & ~_of_one_clip(rows, pairs)
+    # a frame has the class of its clip, a neutral first one too: a still of the same moment may say otherwise
+    clip = rows["clip_id"].notna().to_numpy()
+    alike = clip[pairs.first] == clip[pairs.second]
+    differ = ~np.isnan(one) & ~np.isnan(other) & (one != other) & alike & ~_of_one_clip(rows, pairs)
     test = rows["split"].eq("test").to_numpy()
     secret = differ & (test[pairs.first] | test[pairs.second])
     found = []

@@ -6,9 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_core.datasets.lines import picture_key
-from fer_core.errors import DataError
 
-NO_PICTURE = "no picture file"
 FOLDERS = ("", "original", "images", "image", "Image", "Image/original", "Image/aligned", "aligned")
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -31,10 +29,7 @@ def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[s
         originals_first: preference between two equally complete places.
 
     Returns:
-        Picture key -> file, and whether the files are the publisher's aligned crops.
-
-    Raises:
-        DataError: no wanted picture is anywhere.
+        Picture key -> file, empty where none is anywhere, and whether the files are the publisher's aligned crops.
     """
     best: tuple[int, bool, dict[str, Path], bool] | None = None
     keys = set(wanted)
@@ -50,16 +45,16 @@ def find(folder: Path, wanted: list[str], originals_first: bool) -> tuple[dict[s
             score = (len(found), is_crop != originals_first)
             if found and (best is None or score > best[:2]):
                 best = (*score, found, is_crop)
-    if best is None:
-        raise DataError(
-            f"{folder} holds labels but none of their pictures; expected {wanted[0]}.jpg and the others "
-            f"there or in {', '.join(name + '/' for name in FOLDERS[1:])}."
-        )
-    return best[2], best[3]
+    return (best[2], best[3]) if best else ({}, False)
 
 
-def read_pictures(rows: pd.DataFrame, files: dict[str, Path]) -> Iterator[tuple[str, bytes | None]]:
-    """Yield (sample_id, file content) in the order of `rows`; None where there is no file."""
+def read_pictures(files: dict[str, Path], rows: pd.DataFrame) -> Iterator[tuple[str, bytes | None]]:
+    """Yield (sample_id, file content) in the order of `rows`; None where there is no file.
+
+    Args:
+        files: `sample_id` -> file.
+        rows: of the manifest.
+    """
     for sample in rows["sample_id"]:
         path = files.get(sample)
         yield sample, path.read_bytes() if path else None

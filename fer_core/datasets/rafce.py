@@ -16,26 +16,27 @@ RAF-CE: 4,549 faces in the wild, 14 compound emotions. The text files read `NAME
     standin.json             of generated sets; see `standin_json`
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from fer_core.datasets import values
 from fer_core.datasets.attributes import ATTRIBUTES, read_attributes
+from fer_core.datasets.clips import PARTITION as CLIP_PARTITION
 from fer_core.datasets.clips import read_clips
-from fer_core.datasets.dataset import Dataset, check
-from fer_core.datasets.folds import Folds, deal, told
-from fer_core.datasets.limit import limit_rows
+from fer_core.datasets.dataset import NO_PICTURE, Info, Published
 from fer_core.datasets.lines import read_values, require_files, require_lines
-from fer_core.datasets.pictures import NO_PICTURE, find, in_folder, read_pictures
-from fer_core.datasets.standin_json import notes_of, read_standin_json
-from fer_core.errors import DataError
+from fer_core.datasets.options import read_options
+from fer_core.datasets.pictures import find, in_folder, read_pictures
+from fer_core.datasets.rows import make_rows
+from fer_core.datasets.standin_json import STANDIN_JSON, notes_of, read_standin_json
 from fer_core.labels import RAFCE
-from fer_core.manifest import OWNED, attribute_names, stills, without_clips
+from fer_core.manifest import stills
 
 T = TypeVar("T")
 
@@ -45,103 +46,109 @@ INTENSITIES = "AUintensity.csv"
 POOL, POOL_LANDMARKS, POOL_SUBJECTS = "pool", "pool_landmark.txt", "pool_subject.txt"
 
 
-def read_standin(folder: Path, limit: int | None, seed: int, *, folds: Folds | None = None) -> Dataset:
+INFO = Info(
+    title="RAF-CE",
+    page="whdeng.cn/RAF/model4.html",
+    files=(
+        "RAFCE_emolabel.txt, RAFCE_partition.txt",
+        "RAFCE_AUlabel.txt (optional)",
+        "0001.jpg .. in the folder, original/ or aligned/",
+    ),
+    obtain="By a request from an academic address, as the page says; the pictures may not be passed on.",
+    marks=(EMOTION,),
+    verified="the published label files; pictures of its names and layout",
+)
+STANDIN_INFO = Info(
+    title="Stand-in (generated faces)",
+    page="docs/standin.md",
+    files=("written by the stage `generate`, in RAF-CE's layout",),
+    obtain="It is generated here; the faces belong to nobody.",
+    marks=(STANDIN_JSON,),
+    verified="its own files",
+)
+
+
+def read_standin(folder: Path, options: Mapping[str, Any]) -> Published:
     """Read the generated stand-in; see `read`."""
-    title, notes = "Stand-in (generated faces)", ("generated faces, not people",)
-    return read(folder, limit, seed, source="standin", title=title, notes=notes, folds=folds)
+    found = read(folder, options)
+    return replace(found, notes=("generated faces, not people", *found.notes))
 
 
-def read(
-    folder: Path,
-    limit: int | None,
-    seed: int,
-    source: str = "rafce",
-    title: str = "RAF-CE",
-    notes: tuple[str, ...] = (),
-    *,
-    folds: Folds | None = None,
-) -> Dataset:
+def read(folder: Path, options: Mapping[str, Any]) -> Published:
     """Read a folder in RAF-CE's layout.
 
     Args:
-        folder: where the published files lie.
-        limit: labelled pictures to keep, or None for all; the pool and the clips are kept whole.
-        seed: of the draw that `limit` makes, and of the folds.
-        source: value of the column `source`.
-        title: name for people.
-        notes: sentences for the table's head.
-        folds: take these instead of the published split, which may then be absent.
+        folder: where the published files lie. Without `RAFCE_partition.txt` the rows have no split.
+        options: none.
 
     Raises:
+        ConfigError: there are options.
         DataError: a file is missing, a line does not parse (file, line, text), files contradict each other.
     """
-    published = folds is None or (folder / PARTITION).is_file()
-    needed = (EMOTION, PARTITION) if published else (EMOTION,)
-    if folds is None and (folder / EMOTION).is_file() and not (folder / PARTITION).is_file():
-        raise DataError(
-            f"{folder} lacks {PARTITION}; expected there, as published: {', '.join(needed)}. For a set without a "
-            "split, set `folds: 5` in params.yaml."
-        )
-    require_files(folder, needed, " and the pictures NNNN.jpg (there or in original/)")
+    read_options("rafce", options, {})
+    split_known = (folder / PARTITION).is_file()
+    require_files(folder, (EMOTION,), f", {PARTITION} and the pictures NNNN.jpg (there or in original/)")
     emotion = read_values(folder / EMOTION, values.class_index, values.A_CLASS)
-    split = dict.fromkeys(emotion, "train")
-    if published:
-        split = read_values(folder / PARTITION, values.split, values.A_SPLIT)
-        require_lines(folder / PARTITION, split, emotion, "picture")
+    split: dict[str, str | None] = dict.fromkeys(emotion)
+    if split_known:
+        split |= read_values(folder / PARTITION, values.split, values.A_SPLIT)
+        require_lines(folder / PARTITION, [k for k, v in split.items() if v], emotion, "picture")
         require_lines(folder / EMOTION, emotion, split, "picture")
     votes, landmarks, subjects = _optional_files(folder)
     files, crops = find(folder, list(emotion), originals_first=bool(landmarks))
     more_notes = _notes_on_files(emotion, votes, landmarks, crops)
 
-    keys = list(emotion)
-    labelled = pd.DataFrame({"sample_id": keys, "emotion": pd.Series(list(emotion.values()), dtype="Int16")})
-    labelled["split"] = [split[key] for key in keys]
-    labelled["picture"] = [files[key].name if key in files else f"{key}.jpg" for key in keys]
-    labelled["votes"] = pd.Series([votes.get(key) for key in keys], dtype=object)
-    labelled["landmarks"] = pd.Series([None if crops else landmarks.get(key) for key in keys], dtype=object)
-    labelled["subject"] = [subjects.get(key) for key in keys]
-    labelled["drop_reason"] = [None if key in files else NO_PICTURE for key in keys]
-
+    labelled = make_rows(
+        {
+            "sample_id": key,
+            "picture": files[key].name if key in files else f"{key}.jpg",
+            "split": split[key],
+            "subject": subjects.get(key),
+            "emotion": label,
+            "votes": votes.get(key),
+            "landmarks": None if crops else landmarks.get(key),
+            "drop_reason": None if key in files else NO_PICTURE,
+        }
+        for key, label in emotion.items()
+    )
     pool, pool_files = _read_pool(folder)
-    clips = read_clips(folder, dealt=folds is not None)
-    faces = without_clips(pd.concat([labelled, pool], ignore_index=True) if len(pool) else labelled)
-    everything = pd.concat([faces, clips.rows], ignore_index=True) if len(clips.rows) else faces
+    clips = read_clips(folder)
+    everything = pd.concat([table for table in (labelled, pool, clips.rows) if len(table)], ignore_index=True)
     bare = int(clips.rows["landmarks"].isna().sum())
     if bare and everything["landmarks"].notna().any():
         more_notes.append(f"{bare} of {len(clips.rows)} frames of clips have no landmarks, while other pictures do")
-    rows = deal(limit_rows(_with_attributes(folder, everything), limit, seed), folds, seed)
-    rows["source"] = source
-    rows = rows[[*OWNED["ingest"], *attribute_names(rows)]]
     facts = read_standin_json(folder)
-    if facts and facts["ceiling"] and folds is not None:
-        more_notes.append("the ceiling is that of the published test split, not of this fold")
-    elif facts and facts["ceiling"] and (rows["split"] == "test").sum() < (everything["split"] == "test").sum():
-        more_notes.append("the ceiling is that of the whole test split, of which `limit` keeps a part")
-    dataset = Dataset(
-        rows=rows,
-        pictures=partial(read_pictures, rows, files | pool_files | clips.files),
-        title=title,
+    return Published(
+        rows=_with_attributes(folder, everything),
+        pictures=partial(read_pictures, files | pool_files | clips.files),
         labels=RAFCE,
         aus=(folder / AUS).is_file(),
         intensities=(folder / INTENSITIES).is_file(),
-        notes=(*notes, *notes_of(facts), *told(folds, published), *more_notes, *clips.notes),
+        notes=(*notes_of(facts), *more_notes, *clips.notes),
+        split_notes=_missing_splits(folder, bool(len(clips.rows))),
         standin=facts,
     )
-    return check(dataset)
+
+
+def _missing_splits(folder: Path, clips: bool) -> tuple[str, ...]:
+    wanted = (PARTITION, CLIP_PARTITION) if clips else (PARTITION,)
+    return tuple(f"{name} is not there" for name in wanted if not (folder / name).is_file())
 
 
 def _read_pool(folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
     files = {f"{POOL}/{key}": path for key, path in in_folder(folder / POOL).items()}
-    keys = [sample.removeprefix(f"{POOL}/") for sample in files]
     subjects = _optional(folder, POOL_SUBJECTS, values.subject, values.A_SUBJECT)
     landmarks = _optional(folder, POOL_LANDMARKS, values.landmarks, values.POINTS)
-    pool = pd.DataFrame({"sample_id": list(files), "emotion": pd.Series([None] * len(files), dtype="Int16")})
-    pool["split"] = POOL
-    pool["picture"] = [f"{POOL}/{path.name}" for path in files.values()]
-    pool["votes"] = None
-    pool["landmarks"] = pd.Series([landmarks.get(key) for key in keys], dtype=object)
-    pool["subject"] = [subjects.get(key) for key in keys]
-    pool["drop_reason"] = None
+    pool = make_rows(
+        {
+            "sample_id": sample,
+            "picture": f"{POOL}/{path.name}",
+            "split": POOL,
+            "subject": subjects.get(sample.removeprefix(f"{POOL}/")),
+            "landmarks": landmarks.get(sample.removeprefix(f"{POOL}/")),
+        }
+        for sample, path in files.items()
+    )
     return pool, files
 
 

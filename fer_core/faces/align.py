@@ -1,13 +1,15 @@
-"""Turn encoded pictures into one array of aligned faces, with flat memory.
+"""Turn encoded pictures into one array of aligned faces, with flat memory, and go on where an earlier run was stopped.
 
-`landmarks`: five annotated points are mapped onto ArcFace's template by a similarity transform
-(`fer_core.faces.similarity`). `mtcnn`: so are the five that a detector finds (`fer_core.faces.detect`). `none`: the
-pictures come cropped; each is resized whole. `auto` takes landmarks where enough rows have them, else none.
+`landmarks`: five annotated points are mapped onto a template by a similarity transform (`fer_core.faces.similarity`).
+A detector (`fer_core.faces.detect`): so are the five that it finds, or the box is cut out. `none`: the pictures come
+cropped, and each is resized whole, or the annotated box is cut out. `auto`: see `fer_core.faces.alignment.resolve`.
+Which picture is decoded how, and which is dropped, is a table in `fer_core.faces.pixels`.
 """
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,41 +19,32 @@ import numpy as np
 import pandas as pd
 
 from fer_core.errors import DataError
-from fer_core.faces.config import ANNOTATED, WHOLE, AlignConfig
-from fer_core.faces.cut import NO_FACE, Cut, Cutter, annotated, detected, whole
-from fer_core.faces.detect import DETECTORS
-from fer_core.faces.pixels import decode, is_grey
-from fer_core.files import replacing
-from fer_core.manifest import stack_lists, stills
-from fer_core.progress import Bar, note
-
-UNDECODABLE = "picture does not decode"
+from fer_core.faces.alignment import Alignment, alignment, resolve
+from fer_core.faces.chunks import Chunk, Chunks
+from fer_core.faces.config import AlignConfig
+from fer_core.faces.cut import Cut, Cutter, Item
+from fer_core.faces.detect import BATCH, DETECTORS, Detector
+from fer_core.faces.pixels import is_grey
+from fer_core.faces.quality import inter_ocular, pose
+from fer_core.faces.rejects import note_lost_frames, refuse_losses
+from fer_core.manifest import stack_lists
+from fer_core.progress import Bar
 
 Batches = Iterable[list[tuple[str, bytes | None]]]
 
 
 def choose_detector(config: AlignConfig, manifest: pd.DataFrame) -> str:
-    """Resolve `auto`: landmarks where so few stills lack them that the stage would not fail, none otherwise.
-
-    Frames of clips have no say in it: optional clips change nothing of the stills. Those without landmarks are dropped.
-    """
-    if config.detector != "auto":
-        return config.detector
-    usable = stills(manifest[manifest["drop_reason"].isna()])
-    return ANNOTATED if usable["landmarks"].notna().mean() >= 1 - config.max_dropped else WHOLE
+    """Resolve `auto`: see `fer_core.faces.alignment.resolve`."""
+    return resolve(config, manifest)[0]
 
 
-def cutter(config: AlignConfig, manifest: pd.DataFrame) -> Cutter:
-    """Return what cuts the crops of a manifest's pictures.
+def load_detector(how: Alignment, model: str | None) -> Detector | None:
+    """Return the detector of an alignment, None where it has none.
 
     Raises:
-        ConfigError: the detector's package is not installed.
+        ConfigError: the detector's package or model file is not there.
     """
-    chosen = choose_detector(config, manifest)
-    if chosen in DETECTORS:
-        return detected(DETECTORS[chosen](), config.size, config.zoom)
-    points = stack_lists(manifest["landmarks"], 10).astype(np.float64).reshape(-1, 5, 2)
-    return annotated(points, config.size, config.zoom) if chosen == ANNOTATED else whole(points, config.size)
+    return DETECTORS[how.detector](Path(model) if model else None) if how.detector in DETECTORS else None
 
 
 def all_grey(batches: Batches) -> bool:
@@ -60,7 +53,7 @@ def all_grey(batches: Batches) -> bool:
 
 
 def align(manifest: pd.DataFrame, batches: Batches, grey: bool, config: AlignConfig, target: Path) -> pd.DataFrame:
-    """Align every picture that ingest did not drop and write the crops.
+    """Align every picture that ingest did not drop and write the crops, in one go.
 
     Args:
         manifest: as ingest writes it; frames of clips are cut like any other picture.
@@ -70,115 +63,152 @@ def align(manifest: pd.DataFrame, batches: Batches, grey: bool, config: AlignCon
         target: the .npy file to write: uint8 `(N, size, size, C)`, one row per crop, whole or absent.
 
     Returns:
-        The manifest with crop_index, aligned_landmarks (where a detector ran, the points that it found) and
-        detection_score, and a drop_reason where a picture was lost.
+        As `Pass.table`.
 
     Raises:
-        ConfigError: the detector's package is not installed.
-        DataError: no still is left, more than `max_dropped` of them were lost, or the pictures do not match the
-            manifest. Lost frames make their clip shorter, and are counted in a note.
+        ConfigError: the detector's package or model file is not there.
+        DataError: as `Pass`, or more than `max_dropped` of the stills were lost.
     """
-    work = _Work(manifest, cutter(config, manifest), grey, config)
-    with replacing(target) as temporary:
-        work.run(batches, temporary)
-        work.refuse_losses()
-        work.note_lost_frames()
-        _shorten(temporary, work.done)
+    how = alignment(config, manifest, grey)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
+        done = Pass(manifest, batches, how, load_detector(how, config.model), Path(work))
+        done.refuse_losses(config.max_dropped)
+        done.move(target)
+    return done.table
+
+
+class Pass:
+    """One pass over the pictures of a manifest; making it is doing the work.
+
+    Args:
+        manifest: as ingest writes it.
+        batches: encoded pictures in manifest order; None where ingest found no file.
+        how: the alignment.
+        detector: of the alignment.
+        work: folder of the unfinished work; what an earlier pass left there is not done again. It must have been the
+            same pictures, in the same batches, and the same alignment.
+
+    Attributes:
+        table: the manifest with the columns that align owns, and a drop_reason where a picture was lost.
+        faces: uint8 `(N, size, size, C)`, the crops, memory-mapped; rows as `crop_index` says.
+
+    Raises:
+        DataError: no still is left to align, or the pictures do not match the manifest.
+    """
+
+    def __init__(
+        self, manifest: pd.DataFrame, batches: Batches, how: Alignment, detector: Detector | None, work: Path
+    ) -> None:
+        self._before, self._how = manifest, how
+        self._wanted = manifest["drop_reason"].isna().to_numpy()
+        self._still = manifest["clip_id"].isna().to_numpy()
+        self._absent = 0  # stills that ingest dropped because there is no file
+        if not (self._wanted & self._still).any():
+            raise DataError("No picture is left to align: every still of the manifest has a drop_reason.")
+        shape = (int(self._wanted.sum()), how.size, how.size, 1 if how.grey else 3)
+        self._chunks = Chunks(work, shape)
+        chunks = self._run(batches, Cutter(how, detector))
+        self.table = _table(manifest, self._wanted, chunks)
+        self.faces = self._chunks.faces[: self._chunks.done]
+        note_lost_frames(manifest, self.table)
+
+    def refuse_losses(self, most: float) -> None:
+        """Raise DataError where more than a share `most` of the stills were lost, or all."""
+        refuse_losses(self._before, self.table, self._absent, most, self._how.detector)
+
+    def move(self, target: Path) -> None:
+        """Make the crops the .npy file `target`; it is whole or absent."""
+        self._chunks.move(target)
+
+    def _run(self, batches: Batches, cutter: Cutter) -> list[Chunk]:
+        samples = self._before["sample_id"].tolist()
+        items = _Items(self._before)
+        chunks: list[Chunk] = []
+        row = 0
+        with _one_thread_each(), ThreadPoolExecutor(_threads()) as pool, Bar("align", len(samples)) as bar:
+            for batch in batches:
+                if [sample for sample, _ in batch] != samples[row : row + len(batch)]:
+                    raise DataError("The pictures are not in the order of the manifest; run ingest again.")
+                data = {row + k: picture for k, (_, picture) in enumerate(batch)}
+                self._absent += sum(self._still[k] and not self._wanted[k] and data[k] is None for k in data)
+                wanted = [k for k in data if self._wanted[k]]
+                chunk = self._chunks.kept(len(wanted))
+                if chunk:
+                    bar.skip(len(batch))
+                else:
+                    parts = [wanted[start : start + BATCH] for start in range(0, len(wanted), BATCH)]
+                    cuts = pool.map(lambda part, data=data: cutter([items(k, data[k]) for k in part]), parts)
+                    chunk = self._add([cut for part in cuts for cut in part])
+                    bar.advance(len(batch))
+                chunks.append(chunk)
+                row += len(batch)
+        if row != len(samples):
+            raise DataError(f"Expected {len(samples)} pictures; got {row}. Run ingest again.")
+        return chunks
+
+    def _add(self, cuts: Sequence[Cut]) -> Chunk:
+        chunk = Chunk(len(cuts))
+        chunk.reason = np.array([cut.crop if isinstance(cut.crop, str) else "" for cut in cuts], dtype=str)
+        crops = [cut.crop for cut in cuts if not isinstance(cut.crop, str)]
+        for k, cut in enumerate(cuts):
+            chunk.landmarks[k], chunk.points[k] = cut.landmarks.ravel(), cut.points.ravel()
+            chunk.score[k], chunk.sharpness[k] = cut.score, cut.sharpness
+            chunk.faces[k], chunk.height[k], chunk.width[k] = cut.faces, cut.height, cut.width
+        self._chunks.add(chunk, crops)
+        return chunk
+
+
+class _Items:
+    """Puts the annotations of a manifest's rows to their pictures."""
+
+    def __init__(self, manifest: pd.DataFrame) -> None:
+        points = stack_lists(manifest["landmarks"], 10)
+        self._points = points.astype(np.float64).reshape(-1, 5, 2)
+        self._boxes = stack_lists(manifest["box"], 4).astype(np.float64) if "box" in manifest else None
+
+    def __call__(self, row: int, data: bytes | None) -> Item:
+        return Item(data, self._points[row], None if self._boxes is None else self._boxes[row])
+
+
+def _table(manifest: pd.DataFrame, wanted: np.ndarray, chunks: Sequence[Chunk]) -> pd.DataFrame:
+    """Return the manifest with the columns of align; `chunks` hold the wanted rows, in order."""
+    rows = np.flatnonzero(wanted)
+
+    def spread(values: np.ndarray, empty: object) -> np.ndarray:
+        out = np.full((len(manifest), *values.shape[1:]), empty, values.dtype)
+        out[rows] = values
+        return out
+
+    def held(name: str) -> np.ndarray:
+        return np.concatenate([getattr(chunk, name) for chunk in chunks])
+
+    reason, points = held("reason"), held("points").reshape(-1, 5, 2)
+    cropped = reason == ""
+    roll, yaw, pitch = pose(points)
+    index = spread(np.where(cropped, np.cumsum(cropped) - 1, -1), -1)
     table = manifest.copy()
-    table["drop_reason"] = pd.Series(work.reasons, index=table.index, dtype="str")
-    table["crop_index"] = pd.Series(work.index, index=table.index, dtype="Int32").where(work.index >= 0)
-    known = np.all(np.isfinite(work.landmarks), axis=1)
-    lists = [row if ok else None for row, ok in zip(work.landmarks, known, strict=True)]
+    reasons = [None if pd.isna(old) else str(old) for old in manifest["drop_reason"]]
+    for row, new in zip(rows, reason, strict=True):
+        reasons[row] = str(new) or None
+    table["drop_reason"] = pd.Series(reasons, index=table.index, dtype="str")
+    table["crop_index"] = pd.Series(index, index=table.index, dtype="Int32").where(index >= 0)
+    landmarks = spread(held("landmarks"), np.nan)
+    known = np.isfinite(landmarks).all(axis=1) & (index >= 0)
+    lists = [row if ok else None for row, ok in zip(landmarks, known, strict=True)]
     table["aligned_landmarks"] = pd.Series(lists, index=table.index, dtype=object)
-    table["detection_score"] = work.scores
+    table["detection_score"] = spread(held("score"), np.nan)
+    table["faces"] = _counted(np.minimum(spread(held("faces"), -1), 32767), table, "Int16")
+    table["picture_width"] = _counted(spread(held("width"), -1), table, "Int32")
+    table["picture_height"] = _counted(spread(held("height"), -1), table, "Int32")
+    measures = {"inter_ocular": inter_ocular(points), "roll": roll, "yaw": yaw, "pitch": pitch}
+    for name, values in (measures | {"sharpness": held("sharpness")}).items():
+        table[name] = spread(values.astype(np.float32), np.nan)
     return table
 
 
-class _Work:
-    """The state of one pass over the pictures.
-
-    Attributes:
-        reasons: drop_reason per row, None where usable.
-        index: crop per row, -1 where there is none.
-        landmarks: float32 `(N, 10)` in pixels of the crop, NaN where there is no crop or they are not known.
-        scores: float32 `(N,)`, the detector's, NaN where it found nothing or none ran.
-        done: crops written.
-    """
-
-    def __init__(self, manifest: pd.DataFrame, cut: Cutter, grey: bool, config: AlignConfig) -> None:
-        self.samples = manifest["sample_id"].tolist()
-        self.reasons = [None if pd.isna(reason) else str(reason) for reason in manifest["drop_reason"]]
-        self.index = np.full(len(self.samples), -1)
-        self.landmarks = np.full((len(self.samples), 10), np.nan, np.float32)
-        self.scores = np.full(len(self.samples), np.nan, np.float32)
-        self.done = 0
-        self._cut, self._grey, self._config = cut, grey, config
-        self._wanted = [reason is None for reason in self.reasons]
-        self._still = manifest["clip_id"].isna().tolist()
-        self._absent = 0  # stills that ingest dropped because there is no file
-        if not any(want and still for want, still in zip(self._wanted, self._still, strict=True)):
-            raise DataError("No picture is left to align: every still of the manifest has a drop_reason.")
-
-    def run(self, batches: Batches, path: Path) -> None:
-        size = self._config.size
-        shape = (sum(self._wanted), size, size, 1 if self._grey else 3)
-        faces = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-        row = 0
-        with _one_thread_each(), ThreadPoolExecutor(_threads()) as pool, Bar("align", len(self.samples)) as bar:
-            for batch in batches:
-                names = [sample for sample, _ in batch]
-                if names != self.samples[row : row + len(batch)]:
-                    raise DataError("The pictures are not in the order of the manifest; run ingest again.")
-                for k, (_, data) in enumerate(batch, row):
-                    self._absent += data is None and not self._wanted[k] and self._still[k]
-                todo = [(row + k, data) for k, (_, data) in enumerate(batch) if self._wanted[row + k]]
-                for (at, _), cut in zip(todo, pool.map(self._crop, todo), strict=True):
-                    if isinstance(cut, str):
-                        self.reasons[at] = cut
-                    else:
-                        faces[self.done] = cut.crop
-                        self.landmarks[at], self.scores[at] = cut.landmarks.ravel(), cut.score
-                        self.index[at] = self.done
-                        self.done += 1
-                row += len(batch)
-                bar.advance(len(batch))
-        if row != len(self.samples):
-            raise DataError(f"Expected {len(self.samples)} pictures; got {row}. Run ingest again.")
-        faces.flush()
-
-    def _crop(self, item: tuple[int, bytes | None]) -> Cut | str:
-        """Return the crop of one row, or why there is none."""
-        row, data = item
-        picture = decode(data, self._grey) if data else None
-        return UNDECODABLE if picture is None else self._cut(row, picture)
-
-    def refuse_losses(self) -> None:
-        """Raise DataError where more than `max_dropped` of the stills were lost."""
-        wanted = [k for k, (want, still) in enumerate(zip(self._wanted, self._still, strict=True)) if want and still]
-        new = [k for k in wanted if self.index[k] < 0]
-        lost, total = len(new) + self._absent, len(wanted) + self._absent
-        if lost <= self._config.max_dropped * total and len(new) < len(wanted):
-            return
-        example = f"; the first is {self.samples[new[0]]}: {self.reasons[new[0]]}" if new else ""
-        faceless = [self.reasons[k] for k in new].count(NO_FACE)
-        advice = (
-            f" In {faceless} of them {self._config.detector} found no face: raise align.max_dropped to go on without "
-            f"them, or set align.detector to {ANNOTATED} or {WHOLE}."
-        )
-        raise DataError(
-            f"{lost} of {total} pictures were lost ({lost / total:.1%}), more than align.max_dropped = "
-            f"{self._config.max_dropped:g} allows{example}.{advice if faceless else ''}"
-        )
-
-    def note_lost_frames(self) -> None:
-        """Say how many frames of clips were lost; they stop nothing."""
-        frames = [
-            k for k, (want, still) in enumerate(zip(self._wanted, self._still, strict=True)) if want and not still
-        ]
-        lost = [k for k in frames if self.index[k] < 0]
-        if lost:
-            first = f"{self.samples[lost[0]]}: {self.reasons[lost[0]]}"
-            note(f"align: {len(lost)} of {len(frames)} frames of clips were lost; the first is {first}")
+def _counted(values: np.ndarray, table: pd.DataFrame, kind: str) -> pd.Series:
+    return pd.Series(values, index=table.index, dtype=kind).where(values >= 0)
 
 
 def _threads() -> int:
@@ -200,15 +230,3 @@ def _one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before[0])
         if torch:
             torch.set_num_threads(before[1])
-
-
-def _shorten(path: Path, count: int) -> None:
-    """Cut a .npy file to its first `count` rows."""
-    faces = np.load(path, mmap_mode="r")
-    if len(faces) == count:
-        return
-    with replacing(path) as shorter:
-        out = np.lib.format.open_memmap(shorter, "w+", faces.dtype, (count, *faces.shape[1:]))
-        for start in range(0, count, 512):
-            out[start : start + 512] = faces[start : min(start + 512, count)]
-        out.flush()

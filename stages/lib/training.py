@@ -22,6 +22,7 @@ class Inputs:
 
     joined: Path = DATA / "join_aus"
     faces: Path = DATA / "align" / "faces.npy"
+    alignment: Path = DATA / "align" / "alignment.json"
     card: Path = DATA / "ingest" / "card.json"
     pretrained: Path = DATA / "pretrain"
     synthetic: Path = DATA / "synthesise"
@@ -48,7 +49,12 @@ def train_plan(run: str, plan: Mapping[str, Any], out: Path, inputs: Inputs) -> 
         recipe = plan["recipe"] | {"seed": plan["recipe"]["seed"] + index}
         title = run if plan.get("seeds", 1) == 1 else f"{run}, seed {recipe['seed']}"
         slot = _trained(title, recipe, inputs)
-        slot.copy_to(out if index == 0 else out / f"seed-{index}")
+        target = out if index == 0 else out / f"seed-{index}"
+        slot.copy_to(target)
+        # what its answers mean and how its faces were cut go with the model: a face to predict must be cut alike
+        card, names = read_json(inputs.card), read_json(inputs.joined / "aus.json")["names"]
+        write_json(target / "labels.json", {key: card[key] for key in ("classes", "vote_names")} | {"au_names": names})
+        write_json(target / "alignment.json", read_json(inputs.alignment))
 
 
 def _trained(run: str, recipe: dict[str, Any], inputs: Inputs) -> Slot:

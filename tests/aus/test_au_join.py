@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def test_intensities_follow_sample_id_and_those_of_test_are_locked_away() -> Non
     table = manifest()
     source = labels(table, AU1=column(table, {0, 9, 11}), AU12=column(table, {1, 11, 12}))
     known = strengths(table, AU12=[np.nan, *[2.5] * 13], AU19=[1.0] * 14, AU1=[0.0] * 10 + [4.0] * 4)
-    joined = join(table, source, intensities=known.iloc[::-1].drop(index=["0003", "0012"]))
+    joined = join(table, replace(source, intensities=known.iloc[::-1].drop(index=["0003", "0012"])))
     columns = joined.manifest.columns.tolist()
     assert columns == [*table.columns, "AU1", "AU12", "AU12_intensity"]
     values = joined.manifest["AU12_intensity"]
@@ -120,7 +121,7 @@ def test_intensities_follow_sample_id_and_those_of_test_are_locked_away() -> Non
 def test_intensities_of_an_au_that_left_the_vocabulary_go_with_it() -> None:
     table = manifest()
     source = labels(table, AU1=column(table, {0}), AU12=column(table, {9}))
-    joined = join(table, source, intensities=strengths(table, AU1=[3.0] * 14, AU12=[1.0] * 14))
+    joined = join(table, replace(source, intensities=strengths(table, AU1=[3.0] * 14, AU12=[1.0] * 14)))
     assert joined.report["intensities"] == ["AU1"]
     assert "AU12_intensity" not in joined.manifest.columns
     assert len(joined.report["notes"]) == 1
@@ -132,7 +133,7 @@ def test_intensities_of_other_pictures_are_refused() -> None:
     known = strengths(table, AU1=[1.0] * 14)
     known.index = "x" + known.index
     with pytest.raises(DataError, match="No AU intensity belongs to a picture: labels name 'x0000'"):
-        join(table, labels(table, AU1=column(table, {0})), intensities=known)
+        join(table, replace(labels(table, AU1=column(table, {0})), intensities=known))
 
 
 def emotional(emotions: Sequence[int | None]) -> pd.DataFrame:
@@ -190,7 +191,8 @@ def test_frames_of_clips_have_no_aus_and_count_nowhere() -> None:
     table = manifest()
     source = labels(table, AU1=column(table, {0, 9, 11}, {2}), AU12=column(table, {1, 11, 12}, {2}))
     strong = pd.DataFrame({"AU1": column(table, {0, 9})}, index=table["sample_id"])
-    plain, joined = join(table, source, intensities=strong), join(with_clips(table), source, intensities=strong)
+    source = replace(source, intensities=strong)
+    plain, joined = join(table, source), join(with_clips(table), source)
     assert joined.report == plain.report, "neither covered nor missing"
     pd.testing.assert_frame_equal(joined.test_aus, plain.test_aus)
     aus = ["AU1", "AU12", "AU1_intensity"]

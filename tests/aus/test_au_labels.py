@@ -13,15 +13,16 @@ REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "rafce_labels"
 
 
 @pytest.mark.parametrize(
-    ("token", "number", "odd"),
+    ("token", "number", "part", "odd"),
     [
-        *[("25", 25, False), ("L12", 12, False), ("R1", 1, False), ("T24", 24, False), ("B22", 22, False)],
-        *[("AD19", 19, True), ("t23", 23, True), ("L12L", 12, True), ("BL18", 18, True), ("RB18", 18, True)],
-        *[("AU12", 12, True), ("l4", 4, True), ("AUL4", 4, True)],
+        *[("25", 25, "", False), ("L12", 12, "L", False), ("R1", 1, "R", False), ("T24", 24, "T", False)],
+        *[("B22", 22, "B", False), ("AD19", 19, "", True), ("t23", 23, "T", True), ("L12L", 12, "L", True)],
+        *[("BL18", 18, "BL", True), ("RB18", 18, "BR", True), ("AU12", 12, "", True), ("l4", 4, "L", True)],
+        ("AUL4", 4, "L", True),
     ],
 )
-def test_tokens(token: str, number: int, odd: bool) -> None:
-    assert parse_token(token) == (number, odd)
+def test_tokens(token: str, number: int, part: str, odd: bool) -> None:
+    assert parse_token(token) == (number, part, odd)
 
 
 @pytest.mark.parametrize(

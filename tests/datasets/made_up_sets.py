@@ -1,9 +1,14 @@
 """Small made-up data sets in the published layouts."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from fer_core.datasets.dataset import Dataset
+from fer_core.datasets.folds import Folds
+from fer_core.datasets.ingest import Reading, read_dataset
 
 CLASSES = 14
 SPLITS = (("0", 4), ("2", 2), ("1", 2))  # code, pictures of every class
@@ -75,3 +80,12 @@ def write_fer2013(folder: Path, private: bool = True, per_class: int = 3) -> Pat
             rows.append(f"{number % 7},{pixels(len(rows))},{usage}")
     write(folder / "fer2013.csv", rows)
     return folder
+
+
+def reader(data: str) -> Callable[..., Dataset]:
+    """Return what reads a set by its name as ingest does: `(folder, limit, seed, folds=None)`."""
+
+    def read(folder: Path, limit: int | None = None, seed: int = 1, folds: Folds | None = None) -> Dataset:
+        return read_dataset(data, folder, Reading(limit=limit, seed=seed, folds=folds))
+
+    return read

@@ -1,15 +1,16 @@
 from pathlib import Path
 
 import pytest
-from made_up_sets import jpeg, write
+from made_up_sets import jpeg, reader, write
 
 from fer_core.datasets.attributes import read_attributes
 from fer_core.datasets.dataset import card
-from fer_core.datasets.ingest import ingest
-from fer_core.datasets.rafce import read
+from fer_core.datasets.ingest import Reading, ingest
 from fer_core.errors import DataError
 from fer_core.files import read_json
 from fer_core.manifest import read_manifest
+
+read = reader("rafce")
 
 SAMPLES = ["0001", "0002", "0003", "pool/p1"]
 
@@ -72,7 +73,7 @@ def test_the_manifest_has_them_for_every_split_and_null_where_no_line_is(rafce_f
     (rafce_folder / "pool" / "p1.jpg").write_bytes(jpeg(1))
     lines = [f"{k:04d}.jpg,{'dark' if k % 2 else 'light'}," for k in range(1, 112)]
     write(rafce_folder / "attributes.csv", ["picture,skin,pose", *lines, "pool/p1.jpg,,frontal"])
-    ingest("rafce", rafce_folder, tmp_path / "out", None, 1)
+    ingest("rafce", rafce_folder, tmp_path / "out", Reading(seed=1))
     table = read_manifest(tmp_path / "out" / "manifest.parquet").set_index("sample_id")
     assert table.loc["0001", "attr_skin"] == "dark" and table.loc["0110", "attr_skin"] == "light"
     assert table.loc["0110", "split"] == "test"

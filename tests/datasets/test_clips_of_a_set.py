@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up_sets import edit, jpeg, write, write_clips, write_fer2013
+from made_up_sets import edit, jpeg, reader, write, write_clips, write_fer2013
 
-from fer_core.datasets import fer2013
 from fer_core.datasets.dataset import card
 from fer_core.datasets.duplicates import look
-from fer_core.datasets.ingest import ingest
+from fer_core.datasets.ingest import Reading, ingest
 from fer_core.datasets.leakage import find_leaks, note
-from fer_core.datasets.rafce import read
 from fer_core.errors import DataError
 from fer_core.files import read_json
 from fer_core.manifest import clip_frames, read_manifest, stills
 from fer_core.standin import StandinConfig, generate
+
+read = reader("rafce")
 
 
 @pytest.fixture
@@ -190,7 +190,9 @@ def spoil(folder: Path, fault: str) -> str:
             (folder / "clips" / "0099" / "0.jpg").write_bytes(jpeg(1))
         return r"clip_emolabel.txt has no line for clip 0099 \(1 clips like it\)"
     (folder / fault).unlink()
-    return f"lacks {fault}; expected there, as published: clip_emolabel.txt, clip_partition.txt"
+    if fault == "clip_partition.txt":
+        return r"18 of 130 labelled pictures have none; clip_partition\.txt is not there"
+    return f"lacks {fault}; expected there, as published: clip_emolabel.txt"
 
 
 FAULTS = ("name", "far", "twice", "two endings", "loose", "no folder", "no clips", "no line", "empty")
@@ -204,7 +206,7 @@ def test_a_clip_that_cannot_be_read_is_named(folder: Path, fault: str) -> None:
 
 
 def test_other_sets_have_stills_alone(tmp_path: Path) -> None:
-    rows = fer2013.read(write_fer2013(tmp_path / "fer2013"), None, 1).rows
+    rows = reader("fer2013")(write_fer2013(tmp_path / "fer2013"), None, 1).rows
     assert rows[["clip_id", "frame"]].isna().all(axis=None) and len(clip_frames(rows)) == 0
 
 
@@ -212,7 +214,7 @@ def test_the_standin_is_read_with_its_clips(tmp_path: Path) -> None:
     """From generated files to what ingest writes; test labels of clips stand in the truth file alone."""
     config = StandinConfig(seed=3, scale=0.001, pool=4, clips=70, scene=96, pictures_per_person=2, ceiling_draws=0)
     generate(tmp_path / "set", config, workers=1)
-    ingest("standin", tmp_path / "set", tmp_path / "out", None, 1)
+    ingest("standin", tmp_path / "set", tmp_path / "out", Reading(seed=1))
     told = read_json(tmp_path / "out" / "card.json")
     assert told["clips"] is True and told["clip_counts"] == {"train": 42, "validation": 14, "test": 14}
     assert not any("clip" in note or "more than one split" in note for note in told["notes"]), told["notes"]

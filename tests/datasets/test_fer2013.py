@@ -3,11 +3,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_up_sets import edit, pixels, write, write_fer2013
+from made_up_sets import edit, pixels, reader, write, write_fer2013
 
 from fer_core.datasets.dataset import card
-from fer_core.datasets.fer2013 import read
 from fer_core.errors import DataError
+
+read = reader("fer2013")
 
 
 def test_usages_labels_and_lossless_pictures(fer_folder: Path) -> None:
@@ -94,6 +95,14 @@ def test_missing_files_header_only_and_an_absent_class(tmp_path: Path) -> None:
     write(folder / "fer2013.csv", [line for line in lines if not line.startswith("1,")])
     with pytest.raises(DataError, match=r"no train picture of class 'disgust' \(1\)"):
         read(folder, None, 1)
-    write(folder / "fer2013.csv", [line for line in lines if "PublicTest" not in line])
-    with pytest.raises(DataError, match="the validation split has no labelled picture"):
+    write(folder / "fer2013.csv", [line for line in lines if "Training" not in line])
+    with pytest.raises(DataError, match="the train split has no labelled picture"):
         read(folder, None, 1)
+
+
+def test_without_public_test_validation_is_held_out_of_train(fer_folder: Path) -> None:
+    lines = (fer_folder / "fer2013.csv").read_text().splitlines()
+    write(fer_folder / "fer2013.csv", [line for line in lines if "PublicTest" not in line])
+    data = read(fer_folder, None, 1)
+    assert data.rows["split"].value_counts().to_dict() == {"test": 21, "train": 14, "validation": 7}
+    assert data.notes[0].startswith("no validation split is published: 1 of 3 train pictures (7) became it")

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_sets import edit, write, write_fer2013
+from made_up_sets import edit, reader, write, write_fer2013
 
-from fer_core.datasets.ferplus import majority, read
+from fer_core.datasets.ferplus import majority
 from fer_core.errors import DataError
+
+read = reader("ferplus")
 
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 

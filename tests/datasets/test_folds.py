@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_sets import write, write_clips, write_fer2013, write_rafce
+from made_up_sets import reader, write, write_clips, write_fer2013, write_rafce
 from typer.testing import CliRunner
 
 from fer_core.datasets.folds import Folds, deal, folds_of
-from fer_core.datasets.ingest import read_dataset
-from fer_core.datasets.rafce import read
+from fer_core.datasets.ingest import Reading, read_dataset
 from fer_core.datasets.standin_json import GIVEN
 from fer_core.errors import ConfigError, DataError
 from fer_core.manifest import empty_columns
+
+read = reader("rafce")
 
 
 def rows(subjects: bool = True, pool: int = 5, clips: int = 0) -> pd.DataFrame:
@@ -110,7 +111,7 @@ def test_fewer_subjects_than_folds_are_told() -> None:
 def test_a_set_without_a_split_needs_folds(tmp_path: Path) -> None:
     folder = write_rafce(tmp_path / "rafce")
     (folder / "RAFCE_partition.txt").unlink()
-    with pytest.raises(DataError, match=r"lacks RAFCE_partition\.txt.*`folds: 5`"):
+    with pytest.raises(DataError, match=r"no split of its own.*RAFCE_partition\.txt is not there.*`folds: 5`"):
         read(folder, None, 1)
     data = read(folder, None, 1, folds=Folds(4, 1))
     assert set(data.rows["split"]) == {"train", "validation", "test"}
@@ -120,7 +121,7 @@ def test_a_set_without_a_split_needs_folds(tmp_path: Path) -> None:
 def test_clips_without_a_split_are_dealt_too(tmp_path: Path) -> None:
     folder = write_clips(write_rafce(tmp_path / "rafce"))
     (folder / "clip_partition.txt").unlink()
-    with pytest.raises(DataError, match=r"lacks clip_partition\.txt"):
+    with pytest.raises(DataError, match=r"no split of its own.*clip_partition\.txt is not there"):
         read(folder, None, 1)
     clips = read(folder, None, 1, folds=Folds(3, 1)).rows.query("clip_id.notna()")
     assert set(clips["split"]) == {"train", "validation", "test"}
@@ -161,7 +162,7 @@ def test_the_limit_comes_first_in_every_adapter(tmp_path: Path, data: str) -> No
 
 
 def _rows(data: str, folder: Path, folds: Folds) -> pd.DataFrame:
-    return read_dataset(data, folder, 63, 1, folds).rows
+    return read_dataset(data, folder, Reading(limit=63, seed=1, folds=folds)).rows
 
 
 def test_a_subject_called_as_somebody_elses_picture_is_not_that_picture() -> None:

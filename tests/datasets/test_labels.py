@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer_core.datasets.registry import names_of
 from fer_core.errors import ConfigError
-from fer_core.labels import BASIC_EMOTIONS, FERPLUS, RAFCE, basic_emotions, label_set
+from fer_core.labels import BASIC_EMOTIONS, FERPLUS, RAFCE, basic_emotions
 
 STATISTICS = Path(__file__).parents[2] / ".." / "shared" / "data" / "rafce_labels" / "statistics.json"
 
@@ -29,6 +30,10 @@ def test_ferplus_votes_begin_with_its_classes() -> None:
     assert FERPLUS.votes[:8] == FERPLUS.classes
 
 
-def test_an_unknown_set_is_refused_with_the_nearest() -> None:
+def test_an_unknown_set_is_refused_with_the_nearest_and_a_set_that_stands_twice() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'fer2013'"):
-        label_set("fer2031")
+        names_of("fer2031")
+    with pytest.raises(ConfigError, match="Expected `data` to be one of"):
+        names_of("rafce+")
+    with pytest.raises(ConfigError, match="each set once"):
+        names_of("rafce+rafce")

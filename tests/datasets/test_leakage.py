@@ -6,16 +6,17 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_sets import edit, write, write_clips, write_rafce
+from made_up_sets import edit, reader, write, write_clips, write_rafce
 
 from benchmarks.leakage import every_pair
 from fer_core.datasets.duplicates import hashes, look, same_pictures
-from fer_core.datasets.ingest import ingest
+from fer_core.datasets.ingest import Reading, ingest
 from fer_core.datasets.leakage import find_leaks
-from fer_core.datasets.rafce import read
 from fer_core.errors import ConfigError, DataError
 from fer_core.files import read_json
 from fer_core.manifest import read_manifest
+
+read = reader("rafce")
 
 TRAIN, VALIDATION, TEST = "0003", "0060", "0100"  # pictures of write_rafce
 REAL = Path(__file__).parents[3] / "shared/data/fer2013/fer2013_train_public.parquet"
@@ -47,7 +48,7 @@ def put(folder: Path, name: str, picture: np.ndarray, quality: int = 95) -> None
 
 def run(folder: Path, leakage: str = "refuse") -> Path:
     out = folder.parent / "out"
-    ingest("rafce", folder, out, None, 1, leakage=leakage)
+    ingest("rafce", folder, out, Reading(seed=1), leakage=leakage)
     return out
 
 
@@ -188,6 +189,15 @@ def test_pictures_with_two_emotions_are_listed_and_test_labels_are_not_told(fold
     report = read_json(out / "leakage.json")
     assert (report["label_conflicts"], report["label_conflicts_with_test"]) == (2, 1)
     assert found.loc[found["kind"] != "labels", ["first_emotion", "second_emotion"]].isna().all().all()
+
+
+def test_a_still_and_a_frame_of_the_same_moment_are_no_conflict_of_labels(folder: Path) -> None:
+    """A clip's first frame may be neutral and has the clip's class all the same."""
+    write_clips(folder)
+    picture = jpeg(face(900))
+    (folder / "original" / f"{TRAIN}.jpg").write_bytes(picture)  # class 2
+    (folder / "clips" / "0000" / "0.jpg").write_bytes(picture)  # class 0, train too
+    assert read_json(run(folder) / "leakage.json")["label_conflicts"] == 0
 
 
 def test_blank_and_broken_pictures_are_like_nothing(folder: Path) -> None:

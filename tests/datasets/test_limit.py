@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_sets import reader
 
 from fer_core.datasets.limit import limit_rows, shares
-from fer_core.datasets.rafce import read
 from fer_core.errors import ConfigError
 from fer_core.manifest import without_clips
+
+read = reader("rafce")
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=40), st.data())

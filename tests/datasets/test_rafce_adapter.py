@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_sets import edit, jpeg, write, write_rafce
+from made_up_sets import edit, jpeg, reader, write, write_rafce
 
-from fer_core.datasets import rafce
 from fer_core.datasets.dataset import card
-from fer_core.datasets.rafce import read
 from fer_core.errors import DataError
+
+read = reader("rafce")
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "rafce_labels"
 
@@ -129,10 +129,10 @@ def test_missing_and_empty_folders_say_what_is_expected_where(tmp_path: Path) ->
     with pytest.raises(DataError, match=r"rafce is empty; expected there.*RAFCE_partition\.txt"):
         read(tmp_path / "rafce", None, 1)
     write_rafce(tmp_path / "rafce", pictures=False)
-    with pytest.raises(DataError, match=r"labels but none of their pictures; expected 0001\.jpg"):
+    with pytest.raises(DataError, match=r"labels are there but none of the 112 pictures; the first is 0001\.jpg"):
         read(tmp_path / "rafce", None, 1)
     (tmp_path / "rafce" / "RAFCE_partition.txt").unlink()
-    with pytest.raises(DataError, match=r"lacks RAFCE_partition\.txt"):
+    with pytest.raises(DataError, match=r"no split of its own.*RAFCE_partition\.txt is not there"):
         read(tmp_path / "rafce", None, 1)
 
 
@@ -154,7 +154,7 @@ def test_a_class_absent_from_train_is_named(rafce_folder: Path) -> None:
 
 
 def test_standin_says_that_faces_are_generated(rafce_folder: Path) -> None:
-    data = rafce.read_standin(rafce_folder, None, 1)
+    data = reader("standin")(rafce_folder, None, 1)
     assert set(data.rows["source"]) == {"standin"}
     assert card(data, "standin")["notes"][0] == "generated faces, not people"
 

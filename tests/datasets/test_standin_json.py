@@ -3,13 +3,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_sets import reader
 
 from fer_core.datasets.dataset import card
-from fer_core.datasets.ingest import ingest
-from fer_core.datasets.rafce import read, read_standin
+from fer_core.datasets.ingest import Reading, ingest
 from fer_core.datasets.standin_json import notes_of, read_standin_json
 from fer_core.errors import DataError
 from fer_core.files import read_json
+
+read = reader("rafce")
+read_standin = reader("standin")
 
 CEILING = {
     "intensities": {"accuracy": 0.9123, "macro_f1": 0.83},
@@ -30,7 +33,7 @@ def write_facts(folder: Path, facts: Any) -> None:
 
 def test_the_card_and_the_notes_tell_version_difficulty_and_ceiling(rafce_folder: Path, tmp_path: Path) -> None:
     write_facts(rafce_folder, FACTS)
-    ingest("standin", rafce_folder, tmp_path / "out", None, 1)
+    ingest("standin", rafce_folder, tmp_path / "out", Reading(seed=1))
     told = read_json(tmp_path / "out" / "card.json")
     assert told["standin"] == FACTS
     assert told["notes"] == ["generated faces, not people", *NOTES]

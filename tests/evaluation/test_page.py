@@ -16,8 +16,8 @@ from fer_core.evaluation.page.build import page
 from fer_core.evaluation.page.content import Picture
 from fer_core.evaluation.page.faces import attention_runs, hardest, jpeg
 from fer_core.evaluation.page.figures import draw
-from fer_core.evaluation.page.html import Markup, escape, prose, table, tag
 from fer_core.evaluation.page.table import gains_table
+from fer_core.pages.html import Markup, escape, prose, table, tag
 
 VOID = {"img", "input", "meta", "br"}
 

@@ -4,12 +4,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from made_faces import White, points_in, scene
 
 from fer_core.errors import ConfigError, DataError
 from fer_core.faces.align import Batches, align, all_grey, choose_detector
+from fer_core.faces.alignment import resolve
 from fer_core.faces.config import AlignConfig, read_config
+from fer_core.faces.detect import DETECTORS
 from fer_core.faces.pixels import decode, is_grey, resize, warp
-from fer_core.faces.similarity import ARCFACE, template
+from fer_core.faces.similarity import ARCFACE, similarity, template
 from fer_core.manifest import empty_columns, validate
 
 
@@ -129,7 +132,9 @@ def test_a_picture_that_does_not_decode_keeps_its_row(tmp_path: Path) -> None:
     out = align(table, batches(data, 512), False, AlignConfig(24, "none"), path)
     validate(out, "align")
     assert out.index[out["drop_reason"].notna()].tolist() == [3, 7, 11]
-    assert out["drop_reason"][7] == "picture does not decode"
+    assert out["drop_reason"][7] == "picture file is cut short"
+    assert out["drop_reason"][3] == "picture does not decode"
+    assert out["drop_reason"][11] == "picture file is empty"
     faces = np.load(path)
     assert faces.shape == (597, 24, 24, 3)
     assert path.stat().st_size == 597 * 24 * 24 * 3 + 128
@@ -176,9 +181,19 @@ def test_grey_is_told_from_the_header_and_one_colour_picture_decides() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"detector": "mtcn"}, "`align.detector` to be one of auto, landmarks, mtcnn, none; .*Did you mean 'mtcnn'"),
+        (
+            {"detector": "mtcn"},
+            "`align.detector` to be one of auto, insightface, landmarks, mtcnn, none, yunet; .*Did you mean 'mtcnn'",
+        ),
         ({"zom": 1}, "Did you mean 'zoom'"),
         ({"zoom": "big"}, "`align.zoom` to be a number"),
+        ({"crop": "tihgt"}, "`align.crop` to be one of arcface, box, tight; .*Did you mean 'tight'"),
+        ({"face": "largest"}, "`align.face` to be one of annotated, central"),
+        ({"margin": True}, "`align.margin` to be a number from -0.4 to 4.0; got True"),
+        ({"model": "a.onnx"}, "`align.model` to be null with align.detector: auto"),
+        ({"model": 3, "detector": "yunet"}, "`align.model` to be a path, or null; got 3"),
+        ({"face": "annotated"}, "`align.face` to be central with align.detector: auto, which finds no faces"),
+        ({"detector": "none", "crop": "tight"}, "`align.crop` to be box, or arcface .* knows no five points"),
         ({"max_dropped": 2}, "`align.max_dropped` to be a number from 0.0 to 1.0; got 2"),
     ],
 )
@@ -235,3 +250,162 @@ def test_frames_alone_are_nothing_to_align(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No picture is left to align: every still of the manifest has a drop_reason"):
         align(table, [batch], True, AlignConfig(8, "auto"), tmp_path / "faces.npy")
     assert list(tmp_path.iterdir()) == []
+
+
+def earlier(data: bytes, points: np.ndarray | None, grey: bool, size: int, zoom: float) -> np.ndarray:
+    """The crop as align made it before it knew odd pictures, detectors' boxes and quality: decode, fit, warp."""
+    mode = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    picture = picture.reshape(*picture.shape[:2], -1)
+    if points is None:
+        how = cv2.INTER_AREA if min(picture.shape[:2]) > size else cv2.INTER_LINEAR
+        return cv2.resize(picture, (size, size), interpolation=how).reshape(size, size, -1)
+    centre = np.array([56.0, 40.0])
+    target = (((ARCFACE - centre) * zoom + centre) + 0.5) * (size / 112) - 0.5
+    matrix = similarity(points.astype(np.float64)[None], target)[0]
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    factor = int(1 / scale) if scale < 0.5 else 1
+    if factor > 1:
+        height, width = picture.shape[:2]
+        small = max(1, round(width / factor)), max(1, round(height / factor))
+        x, y = width / small[0], height / small[1]
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+        matrix = matrix @ np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    crop = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return crop.reshape(size, size, -1)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+@pytest.mark.parametrize("landmarks", [True, False])
+def test_crops_of_ordinary_pictures_are_what_they_always_were(
+    tmp_path: Path, grey: bool, ending: str, landmarks: bool
+) -> None:
+    generator = np.random.default_rng(5)
+    data, points = [], []
+    for _ in range(40):
+        height, width = generator.integers(40, 500, 2)
+        picture = cv2.GaussianBlur(generator.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 2)
+        data.append(encode(picture[..., 0] if grey else picture, ending))
+        scale = min(height, width) / 112 * generator.uniform(0.5, 1)
+        points.append((ARCFACE * scale + generator.normal(0, 3, (5, 2))).astype(np.float32))
+    table = manifest([p.ravel() if landmarks else None for p in points])
+    out = align(table, batches(data, 7), grey, AlignConfig(48), tmp_path / "faces.npy")
+    expected = [earlier(d, p if landmarks else None, grey, 48, 0.9) for d, p in zip(data, points, strict=True)]
+    np.save(tmp_path / "expected.npy", np.stack(expected))
+    assert (tmp_path / "faces.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
+    assert out["crop_index"].tolist() == list(range(40))
+
+
+def test_quality_stands_in_the_manifest_where_it_is_known(tmp_path: Path) -> None:
+    picture, points = face()
+    data = [encode(picture), encode(picture), b"no picture", None]
+    table = manifest([points.ravel(), None, points.ravel(), None], drop_reason=[None, None, None, "no picture file"])
+    out = align(table, batches(data), False, AlignConfig(64, "none", max_dropped=1.0), tmp_path / "faces.npy")
+    validate(out, "align")
+    assert out["picture_width"].tolist()[:2] == [320, 320] and out["picture_height"].tolist()[:2] == [300, 300]
+    assert out["picture_width"].isna().tolist() == [False, False, True, True]
+    eyes = 2 * np.linalg.norm(ARCFACE[1] - ARCFACE[0])
+    assert out["inter_ocular"][0] == pytest.approx(eyes, abs=1e-3)
+    for name in ("inter_ocular", "roll", "yaw", "pitch"):
+        assert out[name].isna().tolist() == [False, True, True, True], name
+        assert abs(out[name][0]) < 3 or name == "inter_ocular", "ArcFace's template looks straight ahead"
+    assert out["sharpness"].isna().tolist() == [False, False, True, True]
+    assert out["sharpness"][0] == out["sharpness"][1] > 0
+    assert out["faces"].isna().all(), "no detector ran"
+
+
+def white(monkeypatch: pytest.MonkeyPatch) -> White:
+    found = White()
+    monkeypatch.setitem(DETECTORS, "mtcnn", lambda model: found)
+    return found
+
+
+def test_a_detected_face_lands_on_the_template_and_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    white(monkeypatch)
+    data = [encode(scene((40, 30, 99, 99))), encode(scene()), encode(scene((40, 30, 99, 99), (5, 5, 20, 20)))]
+    how = AlignConfig(48, "mtcnn", crop="tight", zoom=1.0, max_dropped=0.5)
+    out = align(manifest([None] * 3), batches(data), False, how, tmp_path / "faces.npy")
+    validate(out, "align")
+    assert out["faces"].tolist() == [1, 0, 2]
+    assert out["drop_reason"].tolist()[1] == "no face found"
+    assert out["detection_score"].tolist()[0] == pytest.approx(0.9) and np.isnan(out["detection_score"][1])
+    assert out["inter_ocular"][0] == pytest.approx(0.4 * 59)
+    target = similarity(points_in((40, 30, 99, 99))[None], template(48, 1.0, "tight"))
+    expected = points_in((40, 30, 99, 99)) @ target[0, :, :2].T + target[0, :, 2]
+    np.testing.assert_allclose(out["aligned_landmarks"][0].reshape(5, 2), expected, atol=1e-4)
+    np.testing.assert_array_equal(out["aligned_landmarks"][2], out["aligned_landmarks"][0])
+
+
+def test_detectors_get_batches_that_no_picture_is_too_large_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = white(monkeypatch)
+    data = [encode(scene((40, 30, 99, 99)))] * 80
+    how = AlignConfig(48, "mtcnn")
+    align(manifest([None] * 80), batches(data, 80), False, how, tmp_path / "faces.npy")
+    assert sorted(found.calls) == [16, 32, 32]
+    found.calls.clear()
+    monkeypatch.setattr("fer_core.faces.cut.PIXELS", 120 * 160 * 5)
+    align(manifest([None] * 80), batches(data, 80), False, how, tmp_path / "few.npy")
+    assert max(found.calls) == 5 and sum(found.calls) == 80
+    assert (tmp_path / "few.npy").read_bytes() == (tmp_path / "faces.npy").read_bytes()
+
+
+def test_of_several_faces_the_central_or_the_annotated_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    white(monkeypatch)
+    middle, corner = (60, 40, 99, 79), (5, 5, 34, 34)
+    table = manifest([points_in(corner).ravel(), None, None, points_in((100, 90, 150, 118)).ravel()])
+    table["box"] = pd.Series([None, [6.0, 4, 33, 35], None, None], dtype=object)
+    data = [encode(scene(middle, corner))] * 4
+
+    def eyes(face: str) -> list[float]:
+        how = AlignConfig(40, "mtcnn", face=face, max_dropped=0.5)
+        out = align(table, batches(data), False, how, tmp_path / "f.npy")
+        reasons.append(out["drop_reason"].tolist()[3])
+        assert out["faces"].tolist() == [2] * 4
+        return [round(float(x), 1) for x in out["inter_ocular"]]
+
+    reasons: list[object] = []
+    assert eyes("central") == [15.6] * 4
+    assert eyes("annotated")[:3] == [11.6, 11.6, 15.6]
+    assert np.isnan(reasons[0]) and reasons[1] == "no face where the annotation has it"
+
+
+def test_a_box_is_cut_as_a_square_with_its_margin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A box of 40 x 20 with a tenth on each side: 48 px around (79.5, 59.5), here at the picture's own scale."""
+    white(monkeypatch)
+    picture = scene((60, 50, 99, 69))
+    # edges of pixels 60 .. 99 are 59.5 and 99.5; the detector and the annotation say the same
+    exact = [59.5, 49.5, 99.5, 69.5]
+    table = manifest([None, None])
+    table["box"] = pd.Series([exact, exact], dtype=object)
+    for how in (AlignConfig(48, "none", crop="box"), AlignConfig(48), AlignConfig(48, "landmarks", crop="box")):
+        out = align(table, batches([encode(picture)] * 2), False, how, tmp_path / "faces.npy")
+        validate(out, "align")
+        faces = np.load(tmp_path / "faces.npy")
+        np.testing.assert_array_equal(faces[0], picture[36:84, 56:104])
+    table["box"] = pd.Series([exact, None], dtype=object)
+    out = align(table, batches([encode(picture)] * 2), False, AlignConfig(48), tmp_path / "faces.npy")
+    assert out["drop_reason"].isna().all(), "half of the rows lack a box: auto takes whole pictures"
+    how = AlignConfig(48, "none", crop="box", max_dropped=0.5)
+    out = align(table, batches([encode(picture)] * 2), False, how, tmp_path / "faces.npy")
+    assert out["drop_reason"].tolist()[1] == "no usable box"
+    how = AlignConfig(48, "mtcnn", crop="box", margin=0.0)
+    out = align(manifest([None]), batches([encode(picture)]), False, how, tmp_path / "faces.npy")
+    landmarks = (points_in((60, 50, 99, 69)) - [79.5, 59.5]) * 48 / 39 + 23.5
+    np.testing.assert_allclose(out["aligned_landmarks"][0].reshape(5, 2), landmarks, atol=1e-4)
+
+
+def test_auto_takes_landmarks_before_boxes_and_boxes_before_whole_pictures() -> None:
+    points, box = face()[1].ravel(), [0.0, 0, 9, 9]
+    both = manifest([points] * 2, box=pd.Series([box] * 2, dtype=object))
+    boxes = manifest([None] * 2, box=pd.Series([box] * 2, dtype=object))
+    assert resolve(AlignConfig(48), both) == ("landmarks", "arcface")
+    assert resolve(AlignConfig(48, crop="tight"), both) == ("landmarks", "tight")
+    assert resolve(AlignConfig(48, crop="box"), both) == ("none", "box")
+    assert resolve(AlignConfig(48), boxes) == ("none", "box")
+    assert resolve(AlignConfig(48), manifest([None] * 2)) == ("none", "whole")
+    assert resolve(AlignConfig(48, "none"), both) == ("none", "whole")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from fer_core.faces.alignment import Alignment, write_alignment
 from fer_core.files import write_json
 from fer_core.manifest import empty_columns, write_manifest
 
@@ -46,6 +47,8 @@ class Project:
         train = {name: int((labels[splits == "train"] == k).sum()) for k, name in enumerate(CLASSES)}
         card |= {"intensities": False, "votes": False, "vote_names": None, "counts": {"train": train}}
         write_json(root / "data/ingest/card.json", card | {"notes": []})
+        whole = Alignment("none", "central", "whole", 1.0, 0.0, SIZE, self.pixels.shape[-1] == 1)
+        write_alignment(root / "data/align/alignment.json", whole)
         self.save_pixels()
         self.write_params()
 

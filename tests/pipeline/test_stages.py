@@ -113,6 +113,8 @@ def test_a_trained_run_leaves_what_the_contract_says(planned: Project) -> None:
         "history.json",
         "predictions.parquet",
         "status.json",
+        "alignment.json",
+        "labels.json",
     }
     table = pd.read_parquet(folder / "predictions.parquet")
     assert set(table.columns) == {"sample_id", "split", "log_probabilities", "au_probabilities"}, "and no label"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fer_core.evaluation.figures.words import gain_words
 from fer_core.evaluation.head import percent
 from fer_core.evaluation.page.content import Row
-from fer_core.evaluation.page.html import Child, Markup, prose, section, table, tag
+from fer_core.pages.html import Child, Markup, prose, section, table, tag
 
 _HEADER = ["Attribute", "Bin", "Faces", "Classes", "Baseline, accuracy %", "Final, accuracy %", "Gain, points [95 %]"]
 _HEADER += ["Baseline, UAR %", "Final, UAR %"]

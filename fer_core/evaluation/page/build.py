@@ -7,10 +7,11 @@ from fer_core.evaluation.page.attributes import attribute_section
 from fer_core.evaluation.page.content import Content
 from fer_core.evaluation.page.data_card import data_section
 from fer_core.evaluation.page.faces import attention_section, hardest_section
-from fer_core.evaluation.page.frame import frame
 from fer_core.evaluation.page.head import head
-from fer_core.evaluation.page.html import Markup, figure, prose, section, table, tag
 from fer_core.evaluation.page.table import gains_table
+from fer_core.pages.frame import frame
+from fer_core.pages.html import Markup, figure, prose, section, table, tag
+from fer_core.pages.script import GAINS
 
 _READING = (
     "A gain is in points of accuracy over the row's reference on the same faces: a phase over what stood before it, a "
@@ -46,7 +47,7 @@ def page(content: Content, drawn: Mapping[str, tuple[str, str]]) -> str:
     ]
     title = f"Gains: {content.card.get('title') or content.road['data']}, {content.road['profile']}"
     footer = tag("p", prose("Made by `stages.page`; it needs no network and no other file."))
-    return frame(title, head(content), sections, footer)
+    return frame(title, head(content), sections, footer, GAINS)
 
 
 def _environment(environment: Mapping[str, str]) -> Markup:

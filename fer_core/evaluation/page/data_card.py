@@ -7,9 +7,9 @@ import numpy as np
 
 from fer_core.evaluation.head import data_notes
 from fer_core.evaluation.page.content import Content
-from fer_core.evaluation.page.html import Child, Markup, prose, section, table, tag
-from fer_core.evaluation.page.leaks import leaks
 from fer_core.evaluation.synthesis_lines import synthesis_lines
+from fer_core.pages.html import Child, Markup, prose, section, table, tag
+from fer_core.pages.leaks import leaks
 
 MISSING = "–"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from fer_core.evaluation.metrics import Floats, Integers
 from fer_core.evaluation.page.captions import count
 from fer_core.evaluation.page.content import Content
-from fer_core.evaluation.page.html import Markup, prose, section, tag
+from fer_core.pages.html import Markup, prose, section, tag
 
 HARDEST = 24
 _SIDE = 144  # px of a thumbnail, at most

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fer_core.evaluation.figures.words import signed
 from fer_core.evaluation.head import data_notes, headline, percent
 from fer_core.evaluation.page.content import Content, Row
-from fer_core.evaluation.page.html import Child, Markup, prose, tag
+from fer_core.pages.html import Child, Markup, prose, tag
 
 _LEVEL = 0.05  # of the corrected p
 

@@ -9,8 +9,8 @@ from fer_core.evaluation import gains
 from fer_core.evaluation.figures.words import gain_words, number, signed
 from fer_core.evaluation.head import percent
 from fer_core.evaluation.page.content import Row
-from fer_core.evaluation.page.html import Child, Markup, tag
 from fer_core.evaluation.table import VIEWS, claim_text, title_text
+from fer_core.pages.html import Child, Markup, tag
 
 MISSING = "–"
 FILTERS = {"all": "all", "phase": "phases", "alone": "alone", "ladder": "ladder"}

@@ -1,10 +1,9 @@
 """The page's style sheet: one column on a phone, figures side by side on a desk, light and dark.
 
-Colours are Okabe & Ito's (Color Universal Design, 2008); in the dark their lighter shades, from `figures.svg`, whose
-SVGs use the same variables.
+Colours are those of `colours`; the SVGs of `fer_core.evaluation.figures` use the same variables.
 """
 
-from fer_core.evaluation.figures.svg import DARK, VARIABLES
+from fer_core.pages.colours import DARK, VARIABLES
 
 
 def style_sheet() -> str:

@@ -1,6 +1,6 @@
-"""The page's script: theme, filter and sorting. Without it all rows are there, in the report's order."""
+"""Scripts of the pages: the theme's button, and filter and sorting of the gains table. Without them all is there."""
 
-SCRIPT = """
+THEME = """
 (() => {
   'use strict';
   const root = document.documentElement, button = document.getElementById('theme');
@@ -11,7 +11,12 @@ SCRIPT = """
   button.addEventListener('click', () => { root.dataset.theme = dark() ? 'light' : 'dark'; label(); });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', label);
   label();
+})();
+"""
 
+GAINS = """
+(() => {
+  'use strict';
   const table = document.querySelector('.gains table'), said = document.getElementById('sorted');
   const groups = [...table.tBodies], heads = [...table.tHead.rows[0].cells];
   const filter = document.querySelector('.filter');

@@ -5,9 +5,9 @@ Its Content-Security-Policy forbids every request; the style, the script and the
 
 from collections.abc import Sequence
 
-from fer_core.evaluation.page.html import Markup, tag
-from fer_core.evaluation.page.script import SCRIPT
-from fer_core.evaluation.page.style import style_sheet
+from fer_core.pages.html import Markup, tag
+from fer_core.pages.script import THEME
+from fer_core.pages.style import style_sheet
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
@@ -15,7 +15,9 @@ POLICY = (
 )
 
 
-def frame(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]], footer: Markup) -> str:
+def frame(
+    title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]], footer: Markup, script: str = ""
+) -> str:
     """Return the whole page.
 
     Args:
@@ -23,6 +25,7 @@ def frame(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]],
         head: what stands above the first section.
         sections: (name, short title for the contents, the section) in their order.
         footer: the last words.
+        script: what the page does beside switching its theme.
     """
     links = (tag("li", tag("a", short, href=f"#{name}")) for name, short, _ in sections)
     bar = tag(
@@ -36,7 +39,7 @@ def frame(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]],
         tag("header", bar, class_="top"),
         tag("main", head, *(section for _, _, section in sections), id="report"),
         tag("footer", footer),
-        tag("script", Markup(SCRIPT)),
+        tag("script", Markup(THEME + script)),
     )
     meta = (
         tag("meta", charset="utf-8"),

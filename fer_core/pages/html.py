@@ -89,3 +89,14 @@ def figure(svg: str, caption: str) -> Markup:
 def section(name: str, title: str, *children: Child) -> Markup:
     """Return a section that the page's contents lead to by `#name`."""
     return tag("section", tag("h2", title, id=f"{name}-title"), *children, id=name, aria_labelledby=f"{name}-title")
+
+
+def figures(*drawn: Markup) -> Markup:
+    """Return figures side by side where there is room."""
+    return tag("div", *drawn, class_="figures three")
+
+
+def facts(*pairs: tuple[str, str, str]) -> Markup:
+    """Return the few numbers at a page's head: (name, number, small words below)."""
+    found = (tag("div", tag("dt", name), tag("dd", value, tag("small", prose(more)))) for name, value, more in pairs)
+    return tag("dl", *found, class_="facts")

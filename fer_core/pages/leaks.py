@@ -1,8 +1,10 @@
 """What the leakage guard found, from data/ingest/leakage.json (see `fer_core.datasets.leakage`)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fer_core.errors import DataError
-from fer_core.evaluation.page.content import Row
-from fer_core.evaluation.page.html import Child, Markup, prose, table, tag
+from fer_core.pages.html import Child, Markup, prose, table, tag
 
 _COUNTS = {
     "subjects": "Subjects in two splits",
@@ -19,7 +21,7 @@ _DONE = {
 }
 
 
-def leaks(found: Row) -> list[Markup]:
+def leaks(found: Mapping[str, Any]) -> list[Markup]:
     """Return a sentence and a table of counts.
 
     Raises DataError for a report that lacks a count.
