@@ -2,7 +2,8 @@
 
 A detector takes a list of pictures and returns the faces of each; `DETECTORS` has one row per name in params.yaml
 (`align.detector`) that builds it. A picture's faces do not depend on the pictures beside it, beyond the rounding of
-floating-point numbers. Every detector may be called from several threads at once.
+floating-point numbers. Every detector may be called from several threads at once; on a CPU that is quickest, one
+thread per core, each with a batch, PyTorch and OpenCV kept to one thread in each.
 """
 
 from collections.abc import Callable, Sequence

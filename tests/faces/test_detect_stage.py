@@ -107,7 +107,8 @@ def test_too_many_pictures_without_a_face_stop_the_stage_and_say_what_to_do(
     assert "3 of 4 pictures were lost (75.0%), more than align.max_dropped = 0.2 allows" in sentence
     assert "the first is 0001: no face found. In 3 of them mtcnn found no face: raise align.max_dropped" in sentence
     assert "Traceback" not in result.output
-    assert list((tmp_path / "data/align").iterdir()) == []
+    assert [path.name for path in (tmp_path / "data/align").iterdir()] == ["rejects.csv"]
+    assert pd.read_csv(tmp_path / "data/align/rejects.csv")["drop_reason"].tolist() == ["no face found"] * 3
     set_params(tmp_path, max_dropped=0.75)
     assert run(tmp_path, monkeypatch).exit_code == 0
 
