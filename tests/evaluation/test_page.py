@@ -236,6 +236,13 @@ def test_pictures_are_shrunk_and_never_enlarged():
     assert size(jpeg(np.zeros((16, 16, 3), np.uint8), 150)) == (16, 16)
 
 
+def test_grey_faces_are_shown_as_faces_in_colour_are():
+    """FER2013's have one channel."""
+    grey = np.random.default_rng(0).integers(0, 256, (13, 16, 16, 1)).astype(np.uint8)
+    shown = built(faces=grey)
+    assert shown.count("data:image/jpeg") == built().count("data:image/jpeg") > 0
+
+
 def test_attention_is_embedded_or_its_lack_told(whole: str):
     assert "No run of this table has an attention that weighs places" in whole
     raw = io.BytesIO()

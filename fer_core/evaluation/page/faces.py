@@ -95,8 +95,8 @@ def attention_section(content: Content) -> Markup:
 
 
 def jpeg(image: npt.NDArray[np.uint8], largest: int) -> str:
-    """Return an image (H, W, 3) as a `data:` address, no side longer than `largest` px."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
+    """Return an image (H, W, 3), or (H, W, 1) in grey, as a `data:` address, no side longer than `largest` px."""
+    picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
     picture.thumbnail((largest, largest))
     raw = io.BytesIO()
     picture.save(raw, "JPEG", quality=_QUALITY)
