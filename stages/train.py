@@ -2,7 +2,8 @@
 
 Reads  the plan, the manifest with AU columns, the aligned faces, the card, pretrained weights, synthetic faces.
 Writes data/train/<run>/: weights.safetensors, recipe.yaml, history.json, predictions.parquet (validation and
-       test pictures, no labels), status.json; attention.safetensors (where it looks in a few validation faces) if its
+       test pictures, no labels), status.json, labels.json and alignment.json (what the answers mean and how faces
+       were cut, for `fer predict`); attention.safetensors (where it looks in a few validation faces) if its
        attention weighs places; pretraining.json (the history of its first weights) if it was pretrained here. A
        run that does not apply leaves status.json alone. With several seeds (`seeds` in params.yaml; the baseline has
        three or more) the others stand in seed-1/, seed-2/ ..., each like the first.

@@ -12,7 +12,7 @@ from stages.tracking.pictures import Pictures
 from stages.tracking.record import Point, Record
 from stages.tracking.store import Store
 
-_MODEL_FILES = ("weights.safetensors", "recipe.yaml", "weights.json")
+_MODEL_FILES = ("weights.safetensors", "recipe.yaml", "weights.json", "labels.json", "alignment.json")
 _FACTS = ("train_seconds", "pretrain_seconds", "epochs", "best_epoch", "parameters", "train_accuracy")
 _TTA_FACTS = ("views", "milliseconds_per_face")
 

@@ -451,6 +451,8 @@ def test_the_page_starts_serves_writers_and_stops(
     assert {item.path for item in content.client.list_artifacts(run.info.run_id, "model")} == {
         "model/recipe.yaml",
         "model/weights.safetensors",
+        "model/labels.json",
+        "model/alignment.json",
     }
 
     process.send_signal(signal.SIGINT)

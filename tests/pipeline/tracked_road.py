@@ -148,6 +148,8 @@ class Road:
         if kind == "train":
             recipe = {"loss": self.loss, "backbone": "resnet", "seed": 0, "ssl": {"method": "none", "epochs": 3}}
             write_yaml(folder / "recipe.yaml", recipe)
+            write_json(folder / "labels.json", {"classes": ["a", "b"], "vote_names": None, "au_names": []})
+            write_json(folder / "alignment.json", {"detector": "none"})
             write_json(folder / "history.json", [self._epoch(epoch, chance) for epoch in range(1, self.epochs + 1)])
             save_file({"weight": chance.random((4, 4)).astype(np.float32)}, str(folder / "weights.safetensors"))
         if kind == "stack":

@@ -33,7 +33,7 @@ def balance(train: np.ndarray, titles: Sequence[str]) -> str:
         return "No train picture has a class."
     large, small = int(train.argmax()), int(there[train[there].argmin()])
     said = f"The largest class, **{titles[large]}**, has {train[large]:,} train pictures, the smallest, "
-    said += f"**{titles[small]}**, {train[small]:,}: {train[large] / train[small]:.0f} to 1."
+    said += f"**{titles[small]}**, {train[small]:,} ({train[large] / train[small]:.0f} to 1)."
     shares = train[there] / train.sum()
     even = float(np.exp(-(shares * np.log(shares)).sum()))
     said += f" That is as uneven as {even:.1f} classes of one size."

@@ -12,7 +12,7 @@ from fer_core.pages.html import Child, Markup, table, tag
 
 _FOUND = {
     "unmatched": "Rows without a partner",
-    "odd_tokens": "Tokens that were not understood",
+    "odd_tokens": "Odd tokens, read by the rule for them",
     "outside_vocabulary": "Labels outside the vocabulary",
     "left_out": "AUs left out of the run",
 }

@@ -76,7 +76,7 @@ def _units(content: Content) -> list[Markup]:
         rows.append([name, title, _share(0.0 if math.isnan(shares[0]) else shares[0]), *cells])
     header = ["AU", "Name", "", "Train %", "Validation %", "Test %"]
     found = [tag("p", said), table(header, rows, "How often an AU is active, of the annotated faces", names=3)]
-    odd = {"tokens that were not understood": aus.get("odd_tokens"), "left out": aus.get("left_out")}
+    odd = {"odd tokens, read by the rule for them": aus.get("odd_tokens"), "left out": aus.get("left_out")}
     odd["outside the vocabulary"] = aus.get("outside_vocabulary")
     told = "; ".join(f"{what}: {', '.join(map(str, which))}" for what, which in odd.items() if which)
     return [*found, *([tag("p", f"{told}.")] if told else [])]
