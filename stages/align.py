@@ -2,15 +2,15 @@
 
 Reads  data/ingest/ (manifest.parquet, pictures.parquet) and the params align, profile, profiles.<profile>.size.
 Writes data/align/: manifest.parquet (with the crops' place and quality), faces.npy (uint8, N x H x W x C), rejects.csv,
-alignment.json (how it was done, for predictions), and the contact sheet reports/align.html. The list and the sheet are
-written as well where too many pictures were lost. Unfinished work waits in .work/align: the same command goes on there.
+alignment.json (how it was done, for predictions). Where too many pictures were lost only the list is written, and the
+contact sheet reports/align.html, to see why. Unfinished work waits in .work/align: the same command goes on there.
 """
 
 from pathlib import Path
 
 import typer
 
-from stages.lib.common import DATA, DEBUG, REPORTS, read_params, stage, work_folder
+from stages.lib.common import DATA, DEBUG, REPORTS, stage, work_folder
 
 app = typer.Typer(add_completion=False)
 
@@ -20,7 +20,6 @@ app = typer.Typer(add_completion=False)
 def main(
     source: Path = typer.Option(DATA / "ingest", help="Folder that ingest wrote."),
     out: Path = typer.Option(DATA / "align", help="Folder to write."),
-    sheet: Path = typer.Option(REPORTS / "align.html", help="Contact sheet to write."),
     debug: bool = DEBUG,
 ) -> None:
     """Align faces by five landmarks, annotated or detected, cut boxes out, or resize pictures that come cropped."""
@@ -28,20 +27,15 @@ def main(
     from dataclasses import asdict
 
     from fer_core.datasets.store import read_pictures
-    from fer_core.errors import unknown_name
+    from fer_core.errors import DataError
     from fer_core.faces.align import Pass, all_grey, load_detector
     from fer_core.faces.alignment import alignment, write_alignment
-    from fer_core.faces.config import read_config
-    from fer_core.faces.rejects import published, write_rejects
-    from fer_core.faces.sheet import write_sheet
+    from fer_core.faces.rejects import write_rejects
     from fer_core.manifest import read_manifest, stills, write_manifest
+    from stages.lib.alignment import align_config
     from stages.lib.store import Slot, file_hash, fingerprint
 
-    params = read_params()
-    profile, profiles = params.get("profile"), params.get("profiles") or {}
-    if profile not in profiles:
-        raise unknown_name("profile", profile, profiles)
-    config = read_config(params.get("align"), profiles[profile].get("size"))
+    config = align_config()
     manifest, pictures = read_manifest(source / "manifest.parquet"), source / "pictures.parquet"
     own = set(stills(manifest)["sample_id"])  # a colourful clip does not make stills of grey pictures coloured
     grey = all_grey([(name, data) for name, data in batch if name in own] for batch in read_pictures(pictures))
@@ -58,12 +52,27 @@ def main(
     with slot.locked():
         done = Pass(manifest, read_pictures(pictures), how, load_detector(how, config.model), slot.work)
         write_rejects(out / "rejects.csv", done.table)
-        write_sheet(sheet, done.table, done.faces, published(pictures), config)
-        done.refuse_losses(config.max_dropped)
+        try:
+            done.refuse_losses(config.max_dropped)
+        except DataError:
+            write_manifest(slot.work / "manifest.parquet", done.table, "align")
+            _draw(slot.work, source)
+            raise
         write_manifest(out / "manifest.parquet", done.table, "align")
         write_alignment(out / "alignment.json", how)
         done.move(out / "faces.npy")
         shutil.rmtree(slot.folder, ignore_errors=True)
+
+
+def _draw(aligned: Path, source: Path) -> None:
+    """Draw the contact sheet where align fails, so that its own stage will not run."""
+    import subprocess
+    import sys
+
+    # not imported: else a change of the page's look would align all pictures again
+    command = [sys.executable, "-m", "stages.contact_sheet", "--aligned", str(aligned), "--source", str(source)]
+    if subprocess.run(command, check=False).returncode == 0:
+        print(f"{REPORTS / 'align.html'} shows what was lost", file=sys.stderr)
 
 
 def _remove_others(folder: Path) -> None:

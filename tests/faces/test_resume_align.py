@@ -25,6 +25,7 @@ from fer_core.faces.alignment import Alignment
 from fer_core.faces.chunks import Chunk, Chunks
 from fer_core.faces.detect import DETECTORS
 from fer_core.manifest import read_manifest, write_manifest
+from stages import contact_sheet
 from stages.align import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,6 +161,7 @@ def test_the_stage_writes_its_files_and_leaves_no_work(tmp_path: Path, monkeypat
         *("alignment.json", "faces.npy", "manifest.parquet", "rejects.csv")
     ]
     assert list((tmp_path / ".work/align").iterdir()) == []
+    assert CliRunner().invoke(contact_sheet.app, []).exit_code == 0
     assert (tmp_path / "reports/align.html").stat().st_size > 1000
     rejects = pd.read_csv(tmp_path / "data/align/rejects.csv", dtype=str)
     assert rejects.columns.tolist() == ["sample_id", "source", "picture", "split", "drop_reason"]
