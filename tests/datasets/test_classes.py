@@ -81,6 +81,14 @@ def test_votes_gives_every_picture_a_distribution_and_takes_the_first_of_it() ->
     assert names(a) == ["happiness", None, "anger", None, None], "equal votes decide nothing"
 
 
+def test_votes_on_what_is_no_emotion_are_taken_out_and_the_rest_are_shares_again() -> None:
+    labels = LabelSet(("anger", "fear"), votes=("anger", "fear", "unknown"))
+    voted = [np.array([0.3, 0.2, 0.5], np.float32), np.array([0, 0, 1], np.float32)]
+    ((_, part),) = to_common([("A", published(labels, [0, 1], voted))], "votes")
+    np.testing.assert_allclose(part.rows["votes"][0], [0, 0.4, 0, 0, 0, 0.6, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(part.rows["votes"][1], [0, 1, 0, 0, 0, 0, 0, 0])  # none is left: what the class says
+
+
 def test_classes_of_ones_own_take_names_in_whatever_their_spelling() -> None:
     rule = check_rule({"good": ["happiness", "Happily_Surprised"], "other": ["neutral", "sadly angry"]})
     (_, a), (_, b) = to_common([("A", COMPOUND), ("B", SINGLE)], rule)
