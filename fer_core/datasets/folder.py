@@ -17,7 +17,7 @@ from fer_core.datasets.dataset import Info, Published
 from fer_core.datasets.options import read_options
 from fer_core.datasets.pictures import read_pictures
 from fer_core.datasets.rows import make_rows
-from fer_core.datasets.safe_paths import walk_pictures, without_ending
+from fer_core.datasets.safe_paths import ENDINGS, walk_pictures, without_ending
 from fer_core.datasets.split_words import split_of
 from fer_core.errors import ConfigError, DataError
 from fer_core.labels import LabelSet, canonical
@@ -33,7 +33,7 @@ INFO = Info(
         "or happy/*.jpg ..: one folder per class",
     ),
     obtain="Your own pictures.",
-    marks=tuple(f"{place}*.{end}" for end in ("jpg", "JPG", "jpeg", "png", "PNG") for place in ("*/", "*/*/")),
+    marks=tuple(f"{place}*{end}" for ending in ENDINGS for end in (ending, ending.upper()) for place in ("*/", "*/*/")),
     verified="made-up folders",
 )
 

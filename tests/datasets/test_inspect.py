@@ -14,6 +14,7 @@ from fer_core.datasets.guess_table import guess_table, options_of
 from fer_core.datasets.inspect import inspect
 from fer_core.datasets.inspect_table import inspect_table
 from fer_core.datasets.label_files import FORMS, form_of
+from fer_core.datasets.safe_paths import ENDINGS
 from fer_core.errors import ConfigError, DataError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "rafce_labels"
@@ -28,6 +29,14 @@ def write_faces(folder: Path, counts: dict[str, int], size: int = 20) -> Path:
             picture[: k + 1, :] = 255 - number
             cv2.imwrite(str(folder / name / f"{number:03d}.png"), picture)
     return folder
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, ".WEBP"])
+def test_a_folder_of_any_picture_that_is_read_is_recognised(tmp_path: Path, ending: str) -> None:
+    for name in ("happy", "sad"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"1{ending}").write_bytes(b"x")
+    assert recognise(tmp_path) == ["folder"]
 
 
 class TestAFolder:
