@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from fer_core.datasets.lines import picture_key
+from fer_core.datasets.safe_paths import ENDINGS
 
 FOLDERS = ("", "original", "images", "image", "Image", "Image/original", "Image/aligned", "aligned")
-_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 def in_folder(folder: Path) -> dict[str, Path]:
@@ -66,7 +66,7 @@ def pictures_in(folder: Path) -> list[Path]:
     Copies from a Mac leave a hidden `._0001.jpg` beside every picture, which is no picture.
     """
     files = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(path for path in files if path.suffix.lower() in _ENDINGS)
+    return sorted(path for path in files if path.suffix.lower() in ENDINGS)
 
 
 def _by_key(files: list[Path]) -> dict[str, Path]:
