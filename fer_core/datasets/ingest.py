@@ -81,6 +81,11 @@ def read_dataset(data: str, folder: Path, reading: Reading) -> Dataset:
     places = [folder / name for name in names] if len(names) > 1 else [folder]
     parts: list[tuple[str, Published]] = []
     for name, place in zip(names, places, strict=True):
+        if len(names) > 1 and not place.is_dir():
+            raise DataError(
+                f"{place} does not exist: several sets lie together in one folder. With each in data/raw/<name>, "
+                f"`fer combine {' '.join(names)}` makes it."
+            )
         entry = DATASETS[name]
         part = entry.read(place, reading.sets.get(name) or {})
         parts.append((entry.info.title, _with_split(part, entry.info.title, reading)))

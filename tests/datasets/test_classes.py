@@ -147,6 +147,11 @@ def test_joined_sets_keep_their_source_and_cannot_be_mixed_up(two: Path) -> None
     assert any(note.startswith("RAF-CE: ") and "none of the common classes" in note for note in data.notes)
 
 
+def test_sets_that_were_not_put_together_are_told_how(two: Path) -> None:
+    with pytest.raises(DataError, match=r"raw/ckplus does not exist.*`fer combine rafce ckplus` makes it"):
+        read_dataset("rafce+ckplus", two, Reading(classes="basic"))
+
+
 def test_ingest_writes_joined_sets_as_one(two: Path, tmp_path: Path) -> None:
     ingest("rafce+fer2013", two, tmp_path / "out", Reading(limit=90, seed=1, classes="basic"), leakage="report")
     table = read_manifest(tmp_path / "out" / "manifest.parquet")

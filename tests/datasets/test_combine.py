@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from fer_core.datasets import combine as module
 from fer_core.datasets.combine import combine
 from fer_core.errors import ConfigError, DataError, FerError
+from stages import generate
 
 NAMES = ("rafce", "fer2013")
 
@@ -130,3 +132,22 @@ def test_an_empty_set_is_refused_with_the_files_it_should_hold(raw: Path) -> Non
     (raw / "ferplus").mkdir()
     with pytest.raises(FerError, match=r"is empty; expected there: .*fer2013new.csv"):
         combine(raw, ("rafce", "ferplus"))
+
+
+def test_the_first_stage_combines_what_data_names(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("data: rafce+fer2013\n")
+    result = CliRunner().invoke(generate.app, ["--out", str(raw / "standin")])
+    assert result.exit_code == 0, result.output
+    place = raw / "rafce+fer2013"
+    assert sorted(path.name for path in place.iterdir()) == [".gitignore", "fer2013", "rafce"]
+    one = next(path for path in (raw / "fer2013").rglob("*") if path.is_file())
+    assert (place / "fer2013" / one.relative_to(raw / "fer2013")).samefile(one)
+
+
+def test_the_first_stage_leaves_an_empty_folder_where_a_part_is_missing(tmp_path: Path, raw: Path) -> None:
+    """DVC looks for it before ingest, which then says what belongs there."""
+    (tmp_path / "params.yaml").write_text("data: rafce+ckplus\n")
+    arguments = ["--out", str(raw / "standin"), "--params", str(tmp_path / "params.yaml")]
+    assert CliRunner().invoke(generate.app, arguments).exit_code == 0
+    assert list((raw / "rafce+ckplus").iterdir()) == []
