@@ -23,7 +23,7 @@ NAMES = {
     "synthesis": ("none", "gan"),
     "optimizer": ("adamw", "adam", "sgd", "lamb", "lion"),
     "schedule": ("cosine", "linear", "step", "constant", "one_cycle"),
-    "precision": ("auto", "fp32", "bf16"),
+    "precision": ("auto", "fp32", "bf16", "fp16"),
     "temporal": ("none", "mean", "lstm", "tcn", "conv3d", "transformer"),
     "temporal_start": ("still", "scratch"),
 }
@@ -41,6 +41,7 @@ AU_LABELS = ("annotated", "openface", "prototypes", "pyfeat")
 AU_SIDES = ("folded", "kept")
 LEAKAGE = ("refuse", "report", "drop")  # nor is what ingest does about pictures that stand in two splits
 IDENTITY_MARGINS = {"arcface": 0.5, "cosface": 0.35}  # identity.loss: what its own paper takes as margin
+AUTO = "auto"  # batch_size: the profile's; micro_batch: as many as fit
 UNCERTAINTY = "uncertainty"  # au_weight: the weights are learned
 
 
@@ -120,6 +121,9 @@ class Technique:
     layer_decay: float
     drop_path: float
     precision: str
+    micro_batch: int | str
+    compile: bool
+    grad_checkpointing: bool
     temporal: str
     temporal_start: str
     temporal_hidden: int
@@ -144,6 +148,13 @@ class Technique:
         return self.loss in ("cb", "cb_focal") or self.drw is not None
 
     @property
+    def needs_whole_batch(self) -> str | None:
+        """The key that compares the pictures of a batch with each other, so that no process may see a part; or None."""
+        if self.meta == "meta_weight":
+            return "meta: meta_weight"
+        return "head: prototype" if self.head == "prototype" else None
+
+    @property
     def has_episodes(self) -> bool:
         """Whether training draws episodes of a few pictures of a few classes."""
         return self.few_shot_below > 0 or self.meta == "maml"
@@ -151,10 +162,10 @@ class Technique:
 
 @dataclass(frozen=True)
 class Choices(Technique):
-    """The recipe of params.yaml; None means "what the profile says"."""
+    """The recipe of params.yaml; None, and auto for the batch size, mean "what the profile says"."""
 
     epochs: int | None
-    batch_size: int | None
+    batch_size: int | str | None
     lr: float | None
     weight_decay: float | None
     warmup_epochs: int | None
@@ -264,6 +275,10 @@ def check_choices(choices: Choices) -> None:
         raise ConfigError(f"Expected `ssl.decoder_dim` to be a multiple of 32; got {choices.ssl.decoder_dim}.")
     if choices.temporal_hidden % 8:  # the transformer's heads, and conv3d's first width
         raise ConfigError(f"Expected `temporal_hidden` to be a multiple of 8; got {choices.temporal_hidden}.")
+    for key, least in (("batch_size", 2), ("micro_batch", 1)):
+        size = getattr(choices, key)
+        if not (size is None or size == AUTO or (isinstance(size, int) and size >= least)):
+            raise ConfigError(f"Expected `{key}` to be a whole number from {least} on, or {AUTO}; got {size}.")
     weight = choices.au_weight
     if not (weight == UNCERTAINTY or (isinstance(weight, float) and 0 <= weight < _INFINITY)):
         raise ConfigError(f"Expected `au_weight` to be a number from 0 on, or {UNCERTAINTY}; got {weight}.")

@@ -286,7 +286,6 @@ def _check_ranges(params: Params) -> None:
         "limit": params.limit,
         "seeds": params.seeds,
         "epochs": choices.epochs,
-        "batch_size": choices.batch_size,
         "lr": choices.lr,
         "ssl.lr": choices.ssl.lr,
         "ssl.batch_size": choices.ssl.batch_size,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import Any
 
-from fer_core.choices import SSL_TEMPERATURES, Choices, SslConfig, Technique, check_choices
+from fer_core.choices import AUTO, SSL_TEMPERATURES, Choices, SslConfig, Technique, check_choices
 from fer_core.config import ModelConfig, ProfileConfig, build
 from fer_core.errors import ConfigError, Contradiction
 from fer_core.labels import why_not
@@ -56,6 +56,9 @@ _NOT_OF_CLIPS: dict[str, Any] = {
     "mix": "none",
     "synthesis": "none",
     "attention_weight": 0.0,
+    "micro_batch": AUTO,
+    "compile": False,
+    "grad_checkpointing": False,
 }
 _IDLE: dict[str, Any] = {
     "au_loss": "bce",
@@ -130,7 +133,7 @@ def resolve(choices: Mapping[str, Any], profile: ProfileConfig, seed: int, *, cl
     sizes = {}
     for key in _FROM_PROFILE:
         candidates = (getattr(typed, key), getattr(model, key), getattr(profile.train, key))
-        sizes[key] = next(value for value in candidates if value is not None)
+        sizes[key] = next(value for value in candidates if value not in (None, AUTO))
     if clips and typed.epochs is None:  # clips begin where the stills' baseline ended
         sizes["epochs"] = profile.clip_epochs
     _check_sizes(sizes)

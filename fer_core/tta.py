@@ -16,6 +16,7 @@ from fer_core.augment.affine import matrices, warp_images
 from fer_core.errors import ConfigError, DataError, unknown_name
 
 CROP = 0.9  # side of a cropped window, as a share of the picture's
+TOGETHER = 4  # pictures warped as one; the channels of more do not stay in a core's nearest cache
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,27 @@ def make_views(images: Tensor, names: Sequence[str]) -> Tensor:
         ConfigError: an unknown view, or "identity" not the first.
     """
     _check(names)
-    return torch.stack([_view(images, VIEWS[name]) for name in names])
+    count, channels, height, width = images.shape
+    # a network wants its pictures channels-last, a warp one channel after the other
+    views = images.new_empty(len(names), count, height, width, channels).permute(0, 1, 4, 2, 3)
+    planes = images.contiguous()
+    for place, name in zip(views, names, strict=True):
+        place.copy_(_view(planes, VIEWS[name]))
+    return views
 
 
 def _view(images: Tensor, view: View) -> Tensor:
     if view.angle != 0 or view.scale != 1 or view.crop:
-        one = images.new_ones(len(images))
+        # some pictures' channels side by side, as if they were one picture's: what a warp finds out of a pixel's
+        # place then serves all of them
+        together = images.reshape(-1, images.shape[1] * math.gcd(len(images), TOGETHER), *images.shape[2:])
+        one = images.new_ones(len(together))
         scale = view.scale if view.crop is None else view.scale / CROP
         linear = matrices(math.radians(view.angle) * one, scale * one, one > 0 if view.flip else one < 0)
-        images = warp_images(images, linear, _shift(images, view.crop))
+        images = warp_images(together, linear, _shift(together, view.crop)).view(images.shape)
     elif view.flip:  # exactly, without a warp
         images = images.flip(-1)
-    return images if view.brightness == 1 else (images * view.brightness).clamp(0, 1)
+    return images if view.brightness == 1 else (images * view.brightness).clamp_(0, 1)
 
 
 def _shift(images: Tensor, crop: tuple[int, int] | None) -> Tensor:
@@ -119,7 +129,8 @@ def predict_views(model: nn.Module, images: Tensor, names: Sequence[str], batch_
     Args:
         model: (B, C, H, W) float in 0..1 to logits (B, K), or to an object with `.logits`. It is set to evaluation
             mode, and back afterwards.
-        images: (N, C, H, W), float in 0..1 or uint8, on any device; batches move to the model's.
+        images: (N, C, H, W), float in 0..1 or uint8, on any device; batches move to the model's and become float
+            there, so that uint8 takes a quarter of the memory.
         names: views; the first must be "identity".
         batch_size: at most this many views in one forward pass, but never less than one picture's.
 
@@ -135,15 +146,17 @@ def predict_views(model: nn.Module, images: Tensor, names: Sequence[str], batch_
     model.eval()
     try:
         parts = []
-        for batch in images.split(max(1, batch_size // len(names))):
+        size = max(1, batch_size // len(names))
+        size -= size % TOGETHER if size > TOGETHER else 0
+        for batch in images.split(size):
             faces = batch.to(device)
             faces = faces.float().div_(255) if faces.dtype == torch.uint8 else faces
             output = model(make_views(faces, names).flatten(0, 1))
             logits = getattr(output, "logits", output)
-            parts.append(logits.float().log_softmax(dim=-1).unflatten(0, (len(names), len(faces))).cpu())
+            parts.append(logits.float().log_softmax(dim=-1).unflatten(0, (len(names), len(faces))))
     finally:
         model.train(training)
-    return torch.cat(parts, dim=1)
+    return torch.cat(parts, dim=1).cpu()  # once: every copy makes the host wait for a GPU
 
 
 def _check(names: Sequence[str]) -> None:

@@ -8,17 +8,23 @@ Writes data/train/<run>/: weights.safetensors, recipe.yaml, history.json, predic
        run that does not apply leaves status.json alone. With several seeds (`seeds` in params.yaml; the baseline has
        three or more) the others stand in seed-1/, seed-2/ ..., each like the first.
 
+With FER_PROCESSES=8 in the environment the stage starts itself anew as eight processes under torchrun; on several
+machines, torchrun starts it: docs/scaling.md.
+
 A run is known by its fingerprint (recipe, code, data, initial weights): an interrupted one goes on from its
 last epoch, and one that was trained before is taken from the store.
 """
 
+import sys
 from pathlib import Path
 
 import typer
 
 from fer_core.files import read_yaml
 from stages.lib.common import DATA, DEBUG, stage
-from stages.lib.training import Inputs, train_plan
+from stages.lib.processes import joined as joined_processes
+from stages.lib.processes import under_torchrun, wanted
+from stages.lib.training import Inputs, one_process_only, train_plan
 
 app = typer.Typer(add_completion=False)
 
@@ -38,7 +44,14 @@ def main(
 ) -> None:
     """Train one run, or say why it does not apply."""
     inputs = Inputs(joined=joined, faces=faces, card=card, pretrained=pretrained, synthetic=synthetic)
-    train_plan(run, read_yaml(plan), out or DATA / "train" / run, inputs)
+    planned = read_yaml(plan)
+    count = wanted()
+    if count > 1 and (alone := one_process_only(planned)):
+        print(f"{run}: one process instead of {count}, {alone}")
+    elif count > 1 and planned["applicable"]:
+        raise typer.Exit(under_torchrun("stages.train", sys.argv[1:], count))
+    with joined_processes():
+        train_plan(run, planned, out or DATA / "train" / run, inputs)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def test_the_ends_of_a_range_are_allowed(key: str, value: float) -> None:
 
 
 def test_an_unknown_profile_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"demo, gpu, smoke; got 'smok'\. Did you mean 'smoke'"):
+    with pytest.raises(ConfigError, match=r"demo, gpu, gpu48, smoke; got 'smok'\. Did you mean 'smoke'"):
         load_params(changed("profile", "smok"))
 
 

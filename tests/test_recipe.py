@@ -270,7 +270,7 @@ def test_a_prototype_head_is_refused_where_it_cannot_learn() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"batch_size": 1}, "`batch_size` to be at least 2"),
+        ({"batch_size": 1}, "`batch_size` to be a whole number from 2 on, or auto"),
         ({"lr": float("nan")}, "`lr` to be above 0 and finite"),
         ({"lr": float("inf")}, "`lr` to be above 0 and finite"),
         ({"weight_decay": -1.0}, "`weight_decay` to be at least 0"),

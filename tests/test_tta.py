@@ -39,6 +39,32 @@ def test_each_view_is_what_its_name_says(channels):
         assert view.shape == images.shape and view.min() >= 0 and view.max() <= 1
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("count", [1, 6, 8])
+def test_pictures_warped_together_are_as_if_alone(count, channels):
+    images = torch.rand(count, channels, 20, 28, generator=torch.Generator().manual_seed(1))
+    together = make_views(images.contiguous(memory_format=torch.channels_last), list(VIEWS))
+    for i in range(count):
+        torch.testing.assert_close(
+            together[:, i : i + 1], make_views(images[i : i + 1], list(VIEWS)), atol=1e-6, rtol=0
+        )
+    assert together.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_given_pictures_stay_as_they_are():
+    images = smooth(4)
+    before = images.clone()
+    make_views(images, list(VIEWS)).add_(1)
+    assert images.equal(before)
+
+
+def test_uint8_pictures_predict_as_their_floats():
+    pixels = torch.randint(0, 256, (9, 8, 8, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    assert predict_views(Mean(), pixels, view_names(6), 30).equal(
+        predict_views(Mean(), pixels / 255, view_names(6), 30)
+    )
+
+
 def test_rotation_and_scale_move_a_mark_by_hand():
     image = torch.zeros(1, 1, 65, 65)
     image[0, 0, 32, 52] = 1  # 20 pixels right of the centre

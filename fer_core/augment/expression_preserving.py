@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import torch
 
-from fer_core.augment.batch import Batch, uniform
+from fer_core.augment.batch import Batch, constant, uniform
 from fer_core.augment.generic import warp
 
 ANGLE = math.radians(6)
@@ -30,7 +30,9 @@ def augment(batch: Batch, generator: torch.Generator) -> Batch:
     """Return a copy of the batch, moved a little and under another light."""
     draws = uniform(batch, 8, generator)
     warped = warp(batch, draws, angle=ANGLE, scale=SCALE, shift=SHIFT)
-    brightness, contrast, log_gamma = (draws[:, 5:] * draws.new_tensor([BRIGHTNESS, CONTRAST, GAMMA])).T
+    brightness, contrast, log_gamma = (
+        draws[:, 5:] * constant((BRIGHTNESS, CONTRAST, GAMMA), draws.dtype, draws.device)
+    ).T
     return replace(warped, images=relight(warped.images, 1 + brightness, 1 + contrast, log_gamma.exp()))
 
 

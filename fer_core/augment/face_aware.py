@@ -12,12 +12,12 @@ uses a template's.
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from fer_core.augment.batch import Batch, uniform
+from fer_core.augment.batch import Batch, constant, uniform
 from fer_core.augment.generic import warp
 from fer_core.augment.regions import box_masks, known_landmarks, protected_regions, region_boxes
 
@@ -64,14 +64,17 @@ def rectangles(batch: Batch, size: tuple[int, int], probability: float, generato
     draws = (uniform(batch, 5, generator) + 1) / 2
     sides = SIDES[0] + (SIDES[1] - SIDES[0]) * draws[:, :2]
     start = draws[:, 2:4] * (1 - sides)
-    box = torch.stack([start, start + sides], dim=-1) * draws.new_tensor([size[1], size[0]])[:, None]
+    box = torch.stack([start, start + sides], dim=-1) * constant((size[1], size[0]), draws.dtype, draws.device)[:, None]
     return box_masks(box.flatten(1)[:, None], draws[:, 4:] < probability, size)[:, None]
 
 
 def coarse_noise(batch: Batch, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Draw grey noise of `GRAIN` x `GRAIN` tiles for every sample, (B, 1, H, W) in 0..1."""
     tiles = uniform(batch, GRAIN * GRAIN, generator).abs().reshape(-1, 1, GRAIN, GRAIN)
-    rows, columns = (
-        functional.one_hot(torch.arange(side, device=tiles.device) * GRAIN // side, GRAIN).to(tiles) for side in size
-    )
+    rows, columns = (constant(_tile_of(side), tiles.dtype, tiles.device) for side in size)
     return rows @ tiles @ columns.T  # each pixel picks its tile; an index would cost five times as much
+
+
+@lru_cache(maxsize=64)
+def _tile_of(side: int) -> tuple[tuple[bool, ...], ...]:
+    return tuple(tuple(pixel * GRAIN // side == tile for tile in range(GRAIN)) for pixel in range(side))

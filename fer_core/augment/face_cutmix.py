@@ -15,11 +15,13 @@ A face without landmarks uses a template's. A partner that would have to be scal
 face whose landmarks span no plane, are not used: such a sample stays as it is.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 from fer_core.augment.affine import warp_images
-from fer_core.augment.batch import Batch, partners
+from fer_core.augment.batch import Batch, constant, partners, take
 from fer_core.augment.cutmix import paste
 from fer_core.augment.regions import REGIONS, face_frame, known_landmarks, regions_of
 
@@ -38,19 +40,22 @@ def mix(batch: Batch, targets: Tensor, alpha: float, generator: torch.Generator)
     """Paste a part of a partner's face into half of the samples; `alpha` is not used."""
     count, _, height, width = batch.images.shape
     device = batch.images.device
-    part = torch.randint(len(PARTS) + WHOLE, (count,), generator=generator, device=generator.device).to(device)
+    part = torch.randint(len(PARTS) + WHOLE, (count,), generator=generator, device=generator.device)
+    part = part.to(device, non_blocking=True)
     partner = partners(count, generator, device)
     landmarks = known_landmarks(batch.landmarks, (height, width))
-    linear, shift, fits = similarities(landmarks[partner], landmarks, (height, width))
+    linear, shift, fits = similarities(take(landmarks, partner), landmarks, (height, width))
     used = fits & (part < len(PARTS)) & (partner != torch.arange(count, device=device))
     part = part.clamp(max=len(PARTS) - 1)
 
     mask = part_masks(landmarks, part, (height, width)) * used[:, None, None]
-    laid = warp_images(batch.images[partner].float(), linear, shift).to(batch.images.dtype)
+    laid = warp_images(take(batch.images, partner).float(), linear, shift).to(batch.images.dtype)
     images, mixed = paste(batch.images, targets, laid, partner, mask)
 
-    owner = owners(batch.au_names).to(device)[part]  # (B, A)
-    aus = torch.where(owner == 1, batch.aus[partner], batch.aus).masked_fill(owner.isnan(), torch.nan)
+    owner = take(
+        constant(_owners(batch.au_names), torch.float32, device).reshape(len(PARTS), len(batch.au_names)), part
+    )  # (B, A)
+    aus = torch.where(owner == 1, take(batch.aus, partner), batch.aus).masked_fill(owner.isnan(), torch.nan)
     return images, mixed, torch.where(used[:, None], aus, batch.aus)
 
 
@@ -65,7 +70,7 @@ def similarities(source: Tensor, target: Tensor, size: tuple[int, int]) -> tuple
     Returns:
         The linear parts (B, 2, 2), the shifts (B, 2), and where they may be used (B,); elsewhere they are no change.
     """
-    centre = source.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2])
+    centre = constant(((size[1] - 1) / 2, (size[0] - 1) / 2), source.dtype, source.device)
     from_middle, to_middle = source.mean(dim=1), target.mean(dim=1)
     p, q = source - from_middle[:, None], target - to_middle[:, None]
     spread = p.square().sum(dim=(1, 2))
@@ -75,14 +80,19 @@ def similarities(source: Tensor, target: Tensor, size: tuple[int, int]) -> tuple
     # a division by no spread is not finite, and every comparison with NaN is false
     fits = (scale >= 1 / LARGEST_SCALE) & (scale <= LARGEST_SCALE) & _is_plane(source) & _is_plane(target)
     linear = torch.stack([cos, -sin, sin, cos], dim=-1).unflatten(-1, (2, 2))
-    linear = torch.where(fits[:, None, None], linear, torch.eye(2).to(linear))
+    linear = torch.where(fits[:, None, None], linear, constant(((1.0, 0.0), (0.0, 1.0)), linear.dtype, linear.device))
     shift = to_middle - centre - (linear @ (from_middle - centre)[..., None])[..., 0]
     return linear, torch.where(fits[:, None], shift, 0.0), fits
 
 
 def _is_plane(landmarks: Tensor) -> Tensor:
     _, frame = face_frame(landmarks)
-    return torch.linalg.det(frame).abs() > 1  # square pixels
+    return _area(frame).abs() > 1  # square pixels
+
+
+def _area(frame: Tensor) -> Tensor:
+    """Return the determinants (B,) of (B, 2, 2)."""
+    return frame[:, 0, 0] * frame[:, 1, 1] - frame[:, 0, 1] * frame[:, 1, 0]
 
 
 def part_masks(landmarks: Tensor, part: Tensor, size: tuple[int, int]) -> Tensor:
@@ -94,19 +104,26 @@ def part_masks(landmarks: Tensor, part: Tensor, size: tuple[int, int]) -> Tensor
         size: (H, W).
     """
     origin, frame = face_frame(landmarks)
-    inverse, singular = torch.linalg.inv_ex(frame)
-    rows, columns = (torch.arange(side, device=landmarks.device).to(landmarks) for side in size)
-    pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)  # (H, W, 2)
-    place = torch.einsum("bhwc,bca->bhwa", pixels - origin[:, None, None], inverse)  # face coordinates
-    x0, x1, y0, y1 = landmarks.new_tensor(list(PARTS.values()))[part].T[..., None, None]
-    x, y = place.unbind(dim=-1)
+    area = _area(frame)
+    down, right = (torch.arange(side, device=landmarks.device).to(landmarks) for side in size)
+    down, right = down - origin[:, 1:], right - origin[:, :1]  # (B, H) and (B, W)
+    across, along = (frame / area[:, None, None]).unbind(dim=1)
+    # face coordinates, pixels times the frame's inverse: a part of the column and a part of the row, added once
+    x = (right * along[:, 1:])[:, None] - (down * along[:, :1])[..., None]
+    y = (down * across[:, :1])[..., None] - (right * across[:, 1:])[:, None]
+    x0, x1, y0, y1 = take(constant(tuple(PARTS.values()), landmarks.dtype, landmarks.device), part).T[..., None, None]
     # the cut itself belongs to the lower half alone
     inside = (x >= x0) & (x <= x1) & (y >= y0) & (y < y1)
-    return (inside & (singular == 0)[:, None, None]).float()
+    return (inside & (area != 0)[:, None, None]).float()
 
 
 def owners(au_names: tuple[str, ...]) -> Tensor:
     """Return whose an AU is when a part is pasted, (P, A): 1 the partner's, 0 the sample's own, NaN nobody's."""
+    return torch.tensor(_owners(au_names)).reshape(len(PARTS), len(au_names))
+
+
+@lru_cache(maxsize=64)
+def _owners(au_names: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
     share = {part: {region: _covered(inner, box) for region, inner in REGIONS.items()} for part, box in PARTS.items()}
 
     def owner(part: str, name: str) -> float:
@@ -115,7 +132,7 @@ def owners(au_names: tuple[str, ...]) -> Tensor:
             return 1.0
         return 0.0 if max(shares) <= 1 - ENOUGH else torch.nan
 
-    return torch.tensor([[owner(part, name) for name in au_names] for part in PARTS]).reshape(len(PARTS), len(au_names))
+    return tuple(tuple(owner(part, name) for name in au_names) for part in PARTS)
 
 
 def _covered(inner: tuple[float, float, float, float], outer: tuple[float, float, float, float]) -> float:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from fer_core.augment.affine import matrices, warp_aus, warp_images, warp_points
-from fer_core.augment.batch import Batch, uniform
+from fer_core.augment.batch import Batch, constant, uniform
 
 ANGLE = math.radians(10)
 SHIFT = 0.05  # of the picture's side
@@ -39,7 +39,7 @@ def warp(batch: Batch, draws: torch.Tensor, *, angle: float, scale: float, shift
     height, width = batch.images.shape[-2:]
     flip = draws[:, 2] > 0
     linear = matrices(angle * draws[:, 0], 1 + scale * draws[:, 1], flip)
-    pixels = shift * draws[:, 3:5] * draws.new_tensor([width, height])
+    pixels = shift * draws[:, 3:5] * constant((width, height), draws.dtype, draws.device)
     return replace(
         batch,
         images=warp_images(batch.images, linear, pixels),

@@ -6,9 +6,12 @@ otherwise: an AU that nobody annotated may be active. A region where no AU of th
 AUs of unknown place say nothing.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
+from fer_core.augment.batch import constant
 from fer_core.augment.regions import AU_REGIONS, REGIONS, box_masks, region_boxes
 from fer_core.aus.vocabulary import both_sides
 
@@ -24,14 +27,15 @@ def region_activity(aus: Tensor, au_names: tuple[str, ...]) -> Tensor:
         >>> region_activity(torch.tensor([[1.0, 0.0]]), ("AU1", "AU25"))[0].tolist()  # brows, ..., mouth, chin
         [1.0, nan, nan, nan, 0.0, nan]
     """
-    lives = torch.tensor(
-        [[region in AU_REGIONS.get(both_sides(name), ()) for region in REGIONS] for name in au_names],
-        dtype=torch.float32,
-        device=aus.device,
-    ).reshape(len(au_names), len(REGIONS))
+    lives = constant(_homes(au_names), torch.float32, aus.device).reshape(len(au_names), len(REGIONS))
     active = ((aus > 0).float() @ lives) > 0
     unsure = ((aus.isnan().float() @ lives) > 0) | (lives.sum(dim=0) == 0)
     return torch.where(unsure & ~active, torch.nan, active.float())
+
+
+@lru_cache(maxsize=64)
+def _homes(au_names: tuple[str, ...]) -> tuple[tuple[bool, ...], ...]:
+    return tuple(tuple(region in AU_REGIONS.get(both_sides(name), ()) for region in REGIONS) for name in au_names)
 
 
 def region_maps(activity: Tensor, landmarks: Tensor, size: tuple[int, int]) -> Tensor:

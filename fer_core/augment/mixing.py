@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fer_core.augment import cutmix, face_cutmix
-from fer_core.augment.batch import Batch, numpy_draws, partners
+from fer_core.augment.batch import Batch, numpy_draws, partners, take
 from fer_core.errors import ConfigError, DataError, unknown_name
 
 Mixed = tuple[Tensor, Tensor, Tensor]
@@ -21,13 +21,13 @@ def mixup(batch: Batch, targets: Tensor, alpha: float, generator: torch.Generato
     """Blend every sample with a partner; see the module's formula."""
     count, device = len(batch.images), batch.images.device
     share = numpy_draws(generator).beta(alpha, alpha, count)
-    lam = torch.from_numpy(share).to(device, batch.images.dtype)
-    partner = partners(count, generator, device)
+    lam = torch.from_numpy(share).to(batch.images.dtype).to(device, non_blocking=True)
+    # a sample that is all its own is its own partner: what is unknown (NaN) of another has no part in it
+    partner = torch.where(lam == 1, torch.arange(count, device=device), partners(count, generator, device))
 
     def blend(values: Tensor) -> Tensor:
         weight = lam.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
-        mixed = torch.lerp(values[partner], values, weight)  # NaN where either is NaN
-        return torch.where(weight == 1, values, mixed)
+        return take(values, partner).lerp_(values, weight)  # NaN where either is NaN
 
     return blend(batch.images), blend(targets), blend(batch.aus)
 
@@ -56,7 +56,9 @@ def mix(
     landmarks: Tensor | None = None,
     au_names: tuple[str, ...] = (),
 ) -> Mixed:
-    """Return mixed (images, targets, aus); the given tensors are not changed.
+    """Return mixed (images, targets, aus), pictures channels-last in memory; the given tensors are not changed.
+
+    Where nothing is to be mixed they are returned as they are.
 
     Args:
         name: a key of `MIXES`.
@@ -76,10 +78,11 @@ def mix(
         raise unknown_name("mix", name, MIXES)
     if alpha < 0:
         raise ConfigError(f"Expected `mix_alpha` to be at least 0; got {alpha!r}.")
-    if len(images) == 0 or (alpha == 0 and name in USE_ALPHA):
+    if name == "none" or len(images) == 0 or (alpha == 0 and name in USE_ALPHA):
         return images, targets, aus
     if name == "face_cutmix" and len(au_names) != aus.shape[1]:
         raise DataError(f"Expected `au_names` to name {aus.shape[1]} AU columns; got {len(au_names)} names.")
     if landmarks is None:
         landmarks = torch.full((len(images), 5, 2), torch.nan, device=images.device)
-    return MIXES[name](Batch(images, landmarks, aus, au_names), targets, alpha, generator)
+    mixed, own, units = MIXES[name](Batch(images, landmarks, aus, au_names), targets, alpha, generator)
+    return mixed.contiguous(memory_format=torch.channels_last), own, units

@@ -6,9 +6,12 @@ mouth's middle at (0, 1) and, in a frontal face, the nose tip near (0, 0.5). The
 FACS (Ekman & Friesen 1978); the boxes are generous, because what they leave out may be painted over.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
+from fer_core.augment.batch import constant
 from fer_core.aus.vocabulary import both_sides
 
 # left eye, right eye, nose tip, left and right mouth corner of an aligned crop, as shares of its side
@@ -57,18 +60,20 @@ def protected_regions(aus: Tensor, au_names: tuple[str, ...]) -> Tensor:
         aus: (B, A), above 0 where active, NaN where not annotated.
         au_names: the A names.
     """
-    lives = torch.tensor(
-        [[region in regions_of(name) for region in REGIONS] for name in au_names],
-        dtype=torch.float32,
-        device=aus.device,
-    ).reshape(len(au_names), len(REGIONS))
-    active = (aus.isnan() | (aus > 0)).float()
+    lives = constant(_homes(au_names), torch.float32, aus.device).reshape(len(au_names), len(REGIONS))
+    active = (aus <= 0).logical_not_().float()  # NaN is active
     return ((active @ lives) > 0) | (lives.sum(dim=0) == 0)
+
+
+@lru_cache(maxsize=64)
+def _homes(au_names: tuple[str, ...]) -> tuple[tuple[bool, ...], ...]:
+    return tuple(tuple(region in regions_of(name) for region in REGIONS) for name in au_names)
 
 
 def known_landmarks(landmarks: Tensor, size: tuple[int, int]) -> Tensor:
     """Put the template of an aligned crop of `size` (H, W) where a face's five points are not all known."""
-    template = landmarks.new_tensor(TEMPLATE) * landmarks.new_tensor([size[1], size[0]]) - 0.5
+    template = constant(TEMPLATE, landmarks.dtype, landmarks.device)
+    template = template * constant((size[1], size[0]), landmarks.dtype, landmarks.device) - 0.5
     unknown = landmarks.isnan().any(dim=-1).any(dim=-1)
     return torch.where(unknown[:, None, None], template, landmarks)
 
@@ -95,7 +100,7 @@ def region_boxes(landmarks: Tensor) -> Tensor:
         landmarks: (B, 5, 2), all known.
     """
     eyes, frame = face_frame(landmarks)
-    x0, x1, y0, y1 = landmarks.new_tensor(list(REGIONS.values())).unbind(dim=1)
+    x0, x1, y0, y1 = constant(tuple(REGIONS.values()), landmarks.dtype, landmarks.device).unbind(dim=1)
     corners = torch.stack([torch.stack([x, y]) for x in (x0, x1) for y in (y0, y1)])  # (4, 2, R)
     points = torch.einsum("kar,bac->brkc", corners, frame) + eyes[:, None, None]
     low, high = points.amin(dim=2), points.amax(dim=2)

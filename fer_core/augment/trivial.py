@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fer_core.augment.affine import warp_images, warp_points
-from fer_core.augment.batch import Batch
+from fer_core.augment.batch import Batch, on_host, take
 from fer_core.augment.tones import TONES
 
 BINS = 31
@@ -30,12 +30,10 @@ OPERATIONS = ("identity", *MOVES, *TONES)
 
 def augment(batch: Batch, generator: torch.Generator) -> Batch:
     """Return a copy of the batch, each sample changed by one operation of its own."""
-    count, device = len(batch.images), generator.device
-    operation, magnitude, side = (
-        torch.randint(high, (count,), generator=generator, device=device) for high in (len(OPERATIONS), BINS, 2)
-    )
+    count, host, device = len(batch.images), on_host(generator), batch.images.device
+    operation, magnitude, side = (torch.randint(high, (count,), generator=host) for high in (len(OPERATIONS), BINS, 2))
     names = [OPERATIONS[i] for i in operation.tolist()]
-    return apply(batch, names, magnitude.to(batch.images.device), (2 * side - 1).to(batch.images.device))
+    return apply(batch, names, magnitude.to(device, non_blocking=True), (2 * side - 1).to(device, non_blocking=True))
 
 
 def apply(batch: Batch, names: list[str], magnitude: Tensor, sign: Tensor) -> Batch:
@@ -47,21 +45,22 @@ def apply(batch: Batch, names: list[str], magnitude: Tensor, sign: Tensor) -> Ba
         magnitude: (B,) int64 in 0..30.
         sign: (B,) of -1 and 1.
     """
-    images, landmarks = batch.images.clone(), batch.landmarks.clone()
+    images = batch.images.clone(memory_format=torch.contiguous_format)  # a picture's channels are then in one piece
+    landmarks = batch.landmarks.clone()
     strength = magnitude / (BINS - 1)
     moved = [i for i, name in enumerate(names) if name in MOVES]
     if moved:
-        rows = torch.tensor(moved, device=images.device)
+        rows = torch.tensor(moved).to(images.device, non_blocking=True)
         size = (images.shape[-2], images.shape[-1])
         linear, shift = motions([names[i] for i in moved], strength[rows] * sign[rows], size)
-        images[rows] = warp_images(images[rows], linear, shift).clamp_(0, 1)
+        images.index_copy_(0, rows, warp_images(take(images, rows), linear, shift).clamp_(0, 1))
         never = torch.zeros_like(rows, dtype=torch.bool)
         landmarks[rows] = warp_points(landmarks[rows], linear, shift, never, size)
     for name, change in TONES.items():
         shown = [i for i, own in enumerate(names) if own == name]
         if shown:
-            rows = torch.tensor(shown, device=images.device)
-            images[rows] = change(images[rows], strength[rows], sign[rows])
+            rows = torch.tensor(shown).to(images.device, non_blocking=True)
+            images.index_copy_(0, rows, change(take(images, rows), strength[rows], sign[rows]))
     return replace(batch, images=images, landmarks=landmarks)
 
 

@@ -29,7 +29,7 @@ def look(model: FerModel, faces: FaceSet) -> dict[str, Tensor] | None:
     maps = spatial_maps(model, faces.images(index))
     if maps is None:
         return None
-    found = {"faces": faces.pixels[index], "labels": faces.labels[index], "maps": maps}
+    found = {"faces": faces.crops(index), "labels": faces.labels[index], "maps": maps}
     if isinstance(getattr(model.attention, "module", None), AuGuided):
         found["taught"] = union_of_regions(faces, index)
     return {name: value.detach().cpu().contiguous() for name, value in found.items()}
@@ -56,8 +56,7 @@ def union_of_regions(faces: FaceSet, index: Tensor) -> Tensor:
     A place that an active region covers is 1 whatever is unknown of the others, and unknown where only a region covers
     it of which nothing is known; weak AUs tell nothing.
     """
-    pixels = faces.pixels[index]
-    size = (pixels.shape[1], pixels.shape[2])
+    size = (faces.pixels.shape[1], faces.pixels.shape[2])
     aus = faces.aus[index]
     activity = region_activity(torch.full_like(aus, torch.nan) if faces.weak_aus else aus, faces.au_names)
     landmarks = known_landmarks(faces.landmarks[index], size)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fer_core.synthesis.copying import Copying, copying
 from fer_core.synthesis.features import features_of
@@ -12,6 +12,7 @@ from fer_core.synthesis.sample import synthesise
 from fer_core.synthesis.train import Synthesiser
 from fer_core.training.device import derived_seed
 from fer_core.training.faces import FaceSet
+from fer_core.training.mapped import Pixels
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Quality:
 
 
 def judge(
-    synthesiser: Synthesiser, pixels: Tensor, encoder: nn.Module, train: FaceSet, held_out: FaceSet, *, seed: int
+    synthesiser: Synthesiser, pixels: Pixels, encoder: nn.Module, train: FaceSet, held_out: FaceSet, *, seed: int
 ) -> Quality:
     """Judge `pixels`, uint8 (N, H, W, C), that `synthesiser` made, and the generator itself.
 
@@ -60,10 +61,11 @@ def judge(
     known = (held_out.labels >= 0) & synthesiser.trained[held_out.labels.clamp(min=0)]
     counts = torch.bincount(held_out.labels[known], minlength=synthesiser.generator.classes)
     made, _ = synthesise(synthesiser, counts, derived_seed(seed, 4))
-    ours, seen, unseen = (features_of(encoder, item) for item in (pixels, train.pixels, held_out.pixels))
+    new, known_faces, other = pixels[:], train.pixels[:], held_out.pixels[:]  # the search for copies needs all at once
+    ours, seen, unseen = (features_of(encoder, item) for item in (new, known_faces, other))
     random = torch.Generator().manual_seed(derived_seed(seed, 5))
     return Quality(
         frechet=distance_and_floor(unseen[known], features_of(encoder, made), random),
         features=copying(ours, seen, unseen, "features"),
-        pixels=copying(pixels, train.pixels, held_out.pixels, "pixels"),
+        pixels=copying(new, known_faces, other, "pixels"),
     )

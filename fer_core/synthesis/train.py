@@ -150,7 +150,7 @@ def _run(
     """Run the steps that are missing, `every` of them from one checkpoint to the next."""
     config = learner.config
     steps = config.steps or 0
-    device = faces.pixels.device
+    device = faces.device
     if state := checkpoint.load():
         learner.load_state_dict(state)
     done = learner.history[-1]["step"] if learner.history else 0

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from fer_core.errors import DataError
+from fer_core.training.faces import as_images, placed
+from fer_core.training.mapped import Pixels, gather, load_pixels
 
 _ONE_A_CLIP = ("split", "subject", "emotion")
 
@@ -21,7 +23,7 @@ class ClipSet:
 
     Attributes:
         ids: clip ids, in the order of the tensors.
-        pixels: uint8 (F, H, W, C), all frames of all clips.
+        pixels: uint8 (F, H, W, C), all frames of all clips; as those of `FaceSet` they may lie elsewhere than the rest.
         rows: int64 (N, T), the rows of `pixels` that a clip's frames are, in order of time; a shorter clip is padded
             with -1 at the end, and every clip has one frame or more.
         labels: int64 (N,), class index, -1 where unknown.
@@ -30,7 +32,7 @@ class ClipSet:
     """
 
     ids: list[str]
-    pixels: Tensor
+    pixels: Pixels
     rows: Tensor
     labels: Tensor
     subjects: Tensor
@@ -50,16 +52,17 @@ class ClipSet:
         return self.mask.sum(dim=1)
 
     def to(self, device: torch.device) -> "ClipSet":
-        """Move every tensor."""
+        """Move every tensor, pixels only where there is room (`placed`)."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
-        values |= {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
-        return ClipSet(**values)
+        values |= {name: values[name].to(device) for name in ("rows", "labels", "subjects")}
+        return ClipSet(**values | {"pixels": placed(self.pixels, device)})
 
     def clips(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the clips `index` (B,): images float32 (B, T, C, H, W) in 0..1, zero where padded; mask (B, T)."""
         rows = self.rows[index]
         mask = rows >= 0
-        images = self.pixels[rows.clamp(min=0)].permute(0, 1, 4, 2, 3).float().div_(255)
+        crops = gather(self.pixels, rows.clamp(min=0).flatten()).to(rows.device)
+        images = as_images(crops).unflatten(0, rows.shape)
         return images.mul_(mask[:, :, None, None, None]), mask
 
 
@@ -98,22 +101,12 @@ def load_clips(manifest: pd.DataFrame, faces: Path, splits: Sequence[str]) -> Cl
     subjects, _ = pd.factorize(known["subject"])
     return ClipSet(
         ids=[str(name) for name in names],
-        pixels=torch.from_numpy(_crops(faces, usable["crop_index"].to_numpy(dtype=np.int64))),
+        pixels=load_pixels(faces, usable["crop_index"].to_numpy(dtype=np.int64)),
         rows=torch.from_numpy(rows),
         labels=torch.from_numpy(known["emotion"].astype("Int64").fillna(-1).to_numpy(dtype=np.int64)),
         subjects=torch.from_numpy(np.asarray(subjects, dtype=np.int64)),
         left_out=tuple(str(name) for name in frames["clip_id"].unique() if name not in set(names)),
     )
-
-
-def _crops(faces: Path, index: np.ndarray) -> np.ndarray:
-    try:
-        crops = np.load(faces, mmap_mode="r")
-    except FileNotFoundError:
-        raise DataError(f"{faces} does not exist; run the align stage first.") from None
-    if index.max() >= len(crops):
-        raise DataError(f"Expected {faces} to hold {index.max() + 1} crops or more; got {len(crops)}.")
-    return np.ascontiguousarray(crops[index])
 
 
 def _check(frames: pd.DataFrame) -> None:

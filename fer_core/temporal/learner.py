@@ -12,7 +12,7 @@ from fer_core.temporal.augment import augment_clips
 from fer_core.temporal.build import parameter_groups
 from fer_core.temporal.clips import ClipSet
 from fer_core.temporal.predict import predict_clips
-from fer_core.training.device import autocast
+from fer_core.training.device import Precision
 from fer_core.training.ema import Ema
 from fer_core.training.faces import FaceSet
 from fer_core.training.objective import Objective
@@ -49,6 +49,7 @@ class ClipLearner:
         self.optimizer = build_optimizer(recipe.optimizer, groups, recipe.lr, recipe.weight_decay)
         self.ema = Ema(model, recipe.ema) if recipe.ema > 0 else None
         self.sam = Sam(model.parameters(), recipe.sam) if recipe.sam > 0 else None
+        self.precision = Precision(model, clips.rows.device, recipe.precision)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -72,7 +73,7 @@ class ClipLearner:
 
     def losses(self) -> Tensor:
         """Return every train clip's negative log-likelihood (N,) under the model as it stands, for the curriculum."""
-        with autocast(self.model, self.clips.rows.device, self.recipe.precision):
+        with self.precision.autocast():
             logs = predict_clips(self.model, self.clips)
         self.train_mode()
         return -logs.gather(1, self.cpu_labels[:, None])[:, 0]
@@ -92,34 +93,38 @@ class ClipLearner:
         images = augment_clips(self.recipe.augment, images, mask, generator)
         loss, logits = self._loss(images, mask, index)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.precision.backward(loss)
         if self.sam is not None:
             self.sam.climb()
             self.optimizer.zero_grad(set_to_none=True)
             with frozen_statistics(self.model):
-                self._loss(images, mask, index)[0].backward()
+                self.precision.backward(self._loss(images, mask, index)[0])
             self.sam.descend()
-        if self.recipe.clip_grad > 0:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
-        self.optimizer.step()
+        self.precision.step(self.optimizer, list(self.model.parameters()), self.recipe.clip_grad)
         if self.ema is not None:
             self.ema.update(number)
         return loss.detach(), logits.detach()
 
     def _loss(self, images: Tensor, mask: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        with autocast(self.model, images.device, self.recipe.precision):
+        with self.precision.autocast():
             logits = self.model(images, mask)
         return self.objective.emotion_loss(logits.float(), self.targets[index]), logits
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resumed run needs, tensors and plain values."""
-        parts: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema}
+        parts: dict[str, Any] = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "precision": self.precision,
+            "ema": self.ema,
+        }
         return {name: part.state_dict() for name, part in parts.items() if part is not None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state again."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.load_state_dict(state["precision"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
 

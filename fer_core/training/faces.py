@@ -1,4 +1,4 @@
-"""Faces in memory: the still pictures of one split of the manifest with their pixels, as tensors."""
+"""Faces: the still pictures of one split of the manifest with their pixels, as tensors; those that fit in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,6 +12,9 @@ from torch import Tensor
 
 from fer_core.errors import DataError
 from fer_core.manifest import stack_lists, stills
+from fer_core.training.mapped import Mapped, Pixels, gather, load_pixels, side_by_side
+
+GPU_SHARE = 0.5  # of the GPU's free memory: the model, its gradients and a batch's activations need the rest
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class FaceSet:
 
     Attributes:
         ids: sample ids, in the order of the tensors.
-        pixels: uint8 (N, H, W, C); a batch permuted to (B, C, H, W) is channels-last without a copy.
+        pixels: uint8 (N, H, W, C), which may lie elsewhere than the rest: in the memory beside a GPU, or in a file
+            (`Mapped`). A batch permuted to (B, C, H, W) is channels-last without a copy.
         labels: int64 (N,), class index, -1 where unknown.
         aus: float32 (N, A), 1 present, 0 absent, NaN not annotated.
         landmarks: float32 (N, 5, 2), px of the crop, NaN where unknown.
@@ -33,7 +37,7 @@ class FaceSet:
     """
 
     ids: list[str]
-    pixels: Tensor
+    pixels: Pixels
     labels: Tensor
     aus: Tensor
     landmarks: Tensor
@@ -47,22 +51,56 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def device(self) -> torch.device:
+        """Where pictures are handed out, and where everything but the pixels lies."""
+        return self.labels.device
+
     def to(self, device: torch.device) -> "FaceSet":
-        """Move every tensor; small sets then never cross the bus again."""
+        """Move every tensor, pixels only where there is room (`placed`); they then never cross the bus again."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
-        values |= {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
-        return FaceSet(**values)
+        values |= {name: value.to(device) for name, value in values.items() if name in _SMALL}
+        return FaceSet(**values | {"pixels": placed(self.pixels, device)})
 
     def only(self, rows: Tensor) -> "FaceSet":
         """Return the faces at `rows`, int64 (M,), those of synthetic faces last."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
-        values |= {name: value[rows] for name, value in values.items() if isinstance(value, Tensor)}
+        values |= {name: value[rows] for name, value in values.items() if name in _SMALL}
+        pixels = self.pixels.only(rows) if isinstance(self.pixels, Mapped) else gather(self.pixels, rows)
         synthetic = int((rows >= len(self) - self.synthetic).sum())
-        return FaceSet(**values | {"ids": [self.ids[row] for row in rows.tolist()], "synthetic": synthetic})
+        ids = [self.ids[row] for row in rows.tolist()]
+        return FaceSet(**values | {"ids": ids, "pixels": pixels, "synthetic": synthetic})
+
+    def crops(self, index: Tensor) -> Tensor:
+        """Return uint8 (B, H, W, C) of the rows `index`, int64 (B,), on the set's device."""
+        return gather(self.pixels, index).to(self.device)
 
     def images(self, index: Tensor) -> Tensor:
-        """Return float32 (B, C, H, W) in 0..1 of the rows `index`, channels-last in memory."""
-        return self.pixels[index].permute(0, 3, 1, 2).float().div_(255)
+        """Return float32 (B, C, H, W) in 0..1 of the rows `index`, int64 (B,), channels-last, on the set's device."""
+        return as_images(self.crops(index))
+
+
+_SMALL = ("labels", "aus", "landmarks", "subjects", "votes", "intensities")
+
+
+def as_images(crops: Tensor) -> Tensor:
+    """Return uint8 (B, H, W, C) as float32 (B, C, H, W) in 0..1, channels-last in memory."""
+    return crops.permute(0, 3, 1, 2).float().div_(255)
+
+
+def placed(pixels: Pixels, device: torch.device) -> Pixels:
+    """Return `pixels` on `device`, or where they are if they would take more than half of a GPU's free memory."""
+    if device.type == "cuda" and pixels.device.type != "cuda" and pixels.nbytes > GPU_SHARE * free_on(device):
+        return pixels
+    if isinstance(pixels, Mapped) and device.type == "cpu":
+        return pixels
+    return pixels.to(device)
+
+
+def free_on(device: torch.device) -> int:
+    """Return the bytes of a GPU that a tensor could take: free ones, and those that torch keeps without a use."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def load_faces(
@@ -75,21 +113,16 @@ def load_faces(
 ) -> FaceSet:
     """Load the stills of `splits` that have a crop, of a manifest of real faces or of one of synthetic faces.
 
-    Frames of clips never come: a clip's class is no label of its first frame.
+    Frames of clips never come: a clip's class is no label of its first frame. Pixels that memory has no room for stay
+    in the file (`load_pixels`).
 
     Raises:
-        DataError: `faces` is missing or holds fewer crops than the manifest points to, or the manifest has no column
-            `clip_id`.
+        DataError: `faces` is missing, not whole or holds fewer crops than the manifest points to, or the manifest has
+            no column `clip_id`.
     """
     rows = stills(manifest)
     rows = rows[rows["split"].isin(list(splits)) & rows["crop_index"].notna()]
-    try:
-        crops = np.load(faces, mmap_mode="r")
-    except FileNotFoundError:
-        raise DataError(f"{faces} does not exist; run the align stage first.") from None
-    index = rows["crop_index"].to_numpy(dtype=np.int64)
-    if len(index) and index.max() >= len(crops):
-        raise DataError(f"Expected {faces} to hold {index.max() + 1} crops or more; got {len(crops)}.")
+    pixels = load_pixels(faces, rows["crop_index"].to_numpy(dtype=np.int64))
     labels = rows["emotion"].fillna(-1).to_numpy(dtype=np.int64)
     names = tuple(au_names)
     intensities = rows.reindex(columns=[f"{name}_intensity" for name in names])
@@ -99,7 +132,7 @@ def load_faces(
     subjects, _ = pd.factorize(rows["subject"])
     return FaceSet(
         ids=rows["sample_id"].tolist(),
-        pixels=torch.from_numpy(np.ascontiguousarray(crops[index])),
+        pixels=pixels,
         labels=torch.from_numpy(labels),
         aus=_floats(rows[list(names)]),
         landmarks=torch.from_numpy(landmarks.reshape(-1, 5, 2)),
@@ -147,7 +180,8 @@ def joined(faces: FaceSet, more: FaceSet) -> FaceSet:
         "ids": [*faces.ids, *more.ids],
         "subjects": torch.cat([faces.subjects, torch.where(more.subjects < 0, -1, people)]),
     }
-    for name in ("pixels", "labels", "landmarks"):
+    values["pixels"] = side_by_side(faces.pixels, more.pixels)
+    for name in ("labels", "landmarks"):
         values[name] = torch.cat([getattr(faces, name), getattr(more, name)])
     for name in ("aus", "votes", "intensities"):
         own, other = getattr(faces, name), getattr(more, name)

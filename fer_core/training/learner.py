@@ -1,8 +1,9 @@
 """All that one run trains: the model, its objective and optimiser, and what the recipe adds to a step."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,31 +13,26 @@ from fer_core.augment import Batch, augment
 from fer_core.augment.guidance import region_activity, region_maps
 from fer_core.augment.mixing import mix
 from fer_core.augment.regions import known_landmarks
+from fer_core.choices import AUTO
 from fer_core.errors import ConfigError
 from fer_core.labels import LabelSet
 from fer_core.losses.prototypical import prototypical_loss
 from fer_core.meta.maml import add_gradients, first_order_gradient
 from fer_core.meta.meta_weight import MetaWeight, meta_set
-from fer_core.models import FerModel
+from fer_core.models import FerModel, Output
 from fer_core.models.heads import Prototype
 from fer_core.recipe import Recipe
 from fer_core.sampling.few_shot import Episode, episode, few_shot_classes
 from fer_core.targets import emotion_targets
-from fer_core.training.device import autocast, derived_seed
+from fer_core.training.device import Precision, derived_seed
+from fer_core.training.distributed import world
 from fer_core.training.ema import Ema
 from fer_core.training.faces import FaceSet
 from fer_core.training.objective import Labels, Objective
 from fer_core.training.optim import build_optimizer
 from fer_core.training.predict import pooled_features, predict
 from fer_core.training.sam import Sam, frozen_statistics
-
-
-class Sample(NamedTuple):
-    """A batch as the model sees it: pictures (B, C, H, W), labels, and classes (B, K), soft where mixed."""
-
-    images: Tensor
-    labels: Labels
-    classes: Tensor
+from fer_core.training.step import Found, Sample, take_step
 
 
 class Scores(nn.Module):
@@ -56,7 +52,10 @@ class Learner:
 
     Attributes:
         model: what is trained.
+        network: the same, compiled where the recipe asks for it.
         ema: the average of its weights, where the recipe keeps one.
+        precision: of the network's passes.
+        micro_batch: pictures that go through the network at once.
     """
 
     def __init__(self, recipe: Recipe, model: FerModel, faces: FaceSet, labels: LabelSet) -> None:
@@ -66,7 +65,7 @@ class Learner:
             ConfigError: the recipe does not suit these faces (no class below `few_shot_below`, no intensities).
         """
         self.recipe, self.model, self.faces = recipe, model, faces
-        device = faces.pixels.device
+        device = faces.device
         votes = faces.votes if faces.votes.shape[1] else None
         self.targets = emotion_targets(recipe.target, faces.labels, votes, labels.classes, labels.votes)
         self.classes = functional.one_hot(faces.labels, len(labels.classes)).float()
@@ -84,8 +83,20 @@ class Learner:
             self.optimizer.add_param_group({"params": weights, "weight_decay": 0.0, "lr_scale": 1.0})
         self.ema = Ema(model, recipe.ema) if recipe.ema > 0 else None
         self.sam = Sam(self.trained, recipe.sam) if recipe.sam > 0 else None
+        self.precision = Precision(model, device, recipe.precision)
+        self.network: Callable[[Tensor], Output] = torch.compile(model) if recipe.compile else model
+        self.micro_batch = sys.maxsize if recipe.micro_batch == AUTO else int(recipe.micro_batch)
+        self._refuse_parts()
         self._prepare_rare(faces)
         self.refresh()
+
+    def _refuse_parts(self) -> None:
+        key = self.recipe.needs_whole_batch
+        if key is not None and (world() > 1 or self.micro_batch < self.recipe.batch_size):
+            raise ConfigError(
+                f"`{key}` compares all pictures of a batch with each other: expected one process and `micro_batch` "
+                f"of {AUTO} or at least {self.recipe.batch_size}; got {world()} and {self.recipe.micro_batch}."
+            )
 
     def _prepare_rare(self, faces: FaceSet) -> None:
         recipe, labels = self.recipe, faces.labels.cpu()
@@ -101,7 +112,7 @@ class Learner:
         self.meta_weight: MetaWeight | None = None
         if recipe.meta == "meta_weight":
             torch.manual_seed(derived_seed(recipe.seed, 5))
-            self.meta_weight = MetaWeight(faces.pixels.device, lr=recipe.meta_lr)
+            self.meta_weight = MetaWeight(faces.device, lr=recipe.meta_lr)
             draw = torch.Generator().manual_seed(derived_seed(recipe.seed, 6))
             self.meta_index = meta_set(labels, recipe.meta_per_class, draw)
 
@@ -120,23 +131,22 @@ class Learner:
         models = [self.model] if self.ema is None else [self.model, self.ema.model]
         for model in models:
             if isinstance(model.head, Prototype):
-                device = self.faces.pixels.device
-                with autocast(model, device, self.recipe.precision):
+                with self.precision.autocast():
                     features = pooled_features(model, self.faces)
                 real = len(self.real_labels)
                 model.head.refresh(features[:real], self.targets[:real])
 
     def losses(self) -> Tensor:
         """Return every train face's negative log-likelihood (N,) under the model as it stands, without augmentation."""
-        with autocast(self.model, self.faces.pixels.device, self.recipe.precision):
+        with self.precision.autocast():
             logs, _ = predict(self.model, self.faces)
         self.model.train()
         return -logs.gather(1, self.cpu_labels[:, None])[:, 0]
 
-    def sample(self, index: Tensor, generator: torch.Generator) -> Sample:
-        """Return the faces `index` augmented and mixed."""
+    def sample(self, index: Tensor, generator: torch.Generator, images: Tensor | None = None) -> Sample:
+        """Return the faces `index` augmented and mixed; `images`, where a caller has them, are their pictures."""
         faces, recipe = self.faces, self.recipe
-        batch = self._augmented(index, generator)
+        batch = self._augmented(index, generator, images)
         count, units = self.targets.shape[1], batch.aus.shape[1]
         targets = torch.cat([self.targets[index], self.classes[index]], dim=1)
         assert batch.intensities is not None
@@ -153,6 +163,7 @@ class Learner:
             au_names=faces.au_names * 2,  # of labels and intensities
         )
         images, regions = _without_regions(images, channels=batch.images.shape[1])
+        images = images.contiguous(memory_format=torch.channels_last)  # a warp leaves them as planes
         labels = Labels(targets[:, :count], aus[:, :units], aus[:, units:], regions)
         return Sample(images, labels, targets[:, count:])
 
@@ -164,10 +175,10 @@ class Learner:
         maps = region_maps(region_activity(batch.aus, batch.au_names), batch.landmarks, size)
         return torch.cat([batch.images, maps], dim=1)
 
-    def _augmented(self, index: Tensor, generator: torch.Generator) -> Batch:
+    def _augmented(self, index: Tensor, generator: torch.Generator, images: Tensor | None = None) -> Batch:
         faces = self.faces
-        aus = faces.aus[index]
-        images, landmarks = faces.images(index), faces.landmarks[index]
+        aus, landmarks = faces.aus[index], faces.landmarks[index]
+        images = faces.images(index) if images is None else images
         if (
             self.recipe.is_guided or self.recipe.mix == "face_cutmix"
         ):  # before it moves, so that a template's points do too
@@ -179,9 +190,7 @@ class Learner:
         hidden = replace(batch, aus=torch.full_like(aus, torch.nan))
         return replace(augment(self.recipe.augment, hidden, generator), aus=aus)
 
-    def step(
-        self, number: int, sample: Sample, generator: torch.Generator, episodes: torch.Generator
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def step(self, number: int, sample: Sample, generator: torch.Generator, episodes: torch.Generator) -> Found:
         """Take one step of the optimiser.
 
         Args:
@@ -191,50 +200,19 @@ class Learner:
             episodes: on the CPU, for the choice of further pictures.
 
         Returns:
-            The loss, the logits (B, K) and parts of the loss, all detached.
+            The loss, how many pictures were right, and parts of the loss, of this process's share of the batch.
         """
-        recipe, model = self.recipe, self.model
-        task = self._episode(episodes) if recipe.few_shot_below else None
-        pictures = None if task is None else self._augmented(_indices(task, self.faces), generator).images
-        with autocast(model, sample.images.device, recipe.precision):
-            output = model(sample.images)
-        weights = None
-        if self.meta_weight is not None:
-            weights = self._sample_weights(sample, output.features.detach(), generator, episodes)
+        return take_step(self, number, sample, generator, episodes)
 
-        def total(found: Any) -> tuple[Tensor, dict[str, Tensor]]:
-            few_shot = None if task is None or pictures is None else self._few_shot_loss(task, pictures)
-            return self.objective(found, self._scores(found, sample.labels.target), sample.labels, weights, few_shot)
-
-        loss, parts = total(output)
-        if weights is not None:
-            parts["sample_weight_deviation"] = weights.std(correction=0)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.sam is not None:
-            self.sam.climb()
-            self.optimizer.zero_grad(set_to_none=True)
-            with frozen_statistics(model):
-                with autocast(model, sample.images.device, recipe.precision):
-                    again = model(sample.images)
-                total(again)[0].backward()
-            self.sam.descend()
-        if recipe.meta == "maml":
-            self._add_maml(self._episode(episodes), generator)
-        if recipe.clip_grad > 0:
-            nn.utils.clip_grad_norm_(self.trained, recipe.clip_grad)
-        self.optimizer.step()
-        if self.ema is not None:
-            self.ema.update(number)
-        return loss.detach(), output.logits.detach(), parts
-
-    def _scores(self, output: Any, target: Tensor) -> Tensor:
+    def scores(self, output: Any, target: Tensor) -> Tensor:
+        """Return what the emotion loss is computed on, (B, C), given the targets (B, C)."""
         head = self.model.head
         if isinstance(head, Prototype):
             return head.training_logits(output.features, target)
         return output.scores
 
-    def _episode(self, generator: torch.Generator) -> Episode:
+    def episode(self, generator: torch.Generator) -> Episode:
+        """Draw an episode of a few real faces of a few classes."""
         recipe = self.recipe
         rare = self.rare or self.real_labels.unique().tolist()
         return episode(
@@ -246,9 +224,15 @@ class Learner:
             generator=generator,
         )
 
-    def _few_shot_loss(self, task: Episode, images: Tensor) -> Tensor:
+    def augmented_episode(self, task: Episode, generator: torch.Generator) -> Tensor:
+        """Return the pictures of an episode, support before queries."""
+        index = torch.cat([task.support, task.query]).to(self.faces.device)
+        return self._augmented(index, generator).images
+
+    def few_shot_loss(self, task: Episode, images: Tensor) -> Tensor:
+        """Return the scalar loss of an episode's queries, given its pictures."""
         # the batch norms' statistics stay those of the training batches, whose classes are not so even
-        with frozen_statistics(self.model), autocast(self.model, images.device, self.recipe.precision):
+        with frozen_statistics(self.model), self.precision.autocast():
             features = self.model.features(images).float()
         shown = len(task.support)
         device = images.device
@@ -256,9 +240,10 @@ class Learner:
             features[:shown], task.support_class.to(device), features[shown:], task.query_class.to(device)
         )
 
-    def _sample_weights(
+    def sample_weights(
         self, sample: Sample, features: Tensor, generator: torch.Generator, episodes: torch.Generator
     ) -> Tensor:
+        """Return the weight of every picture's loss, (B,), that lowers the loss of the balanced set."""
         assert self.meta_weight is not None
         count = min(len(self.meta_index), len(sample.images))
         chosen = self.meta_index[torch.randperm(len(self.meta_index), generator=episodes)[:count]]
@@ -268,24 +253,24 @@ class Learner:
         if self.recipe.meta_scope == "all":
             module: nn.Module = Scores(self.model)
             return self.meta_weight.weigh(module, sample.images, sample.labels.target, images, target, loss, step)
-        precision = autocast(self.model, images.device, self.recipe.precision)
-        with torch.no_grad(), frozen_statistics(self.model), precision:
+        with torch.no_grad(), frozen_statistics(self.model), self.precision.autocast():
             meta_features = self.model.features(images)
         return self.meta_weight.weigh(
             self.model.head, features.float(), sample.labels.target, meta_features.float(), target, loss, step
         )
 
-    def _add_maml(self, task: Episode, generator: torch.Generator) -> None:
+    def add_maml(self, task: Episode, generator: torch.Generator) -> None:
+        """Add the meta-gradient of an episode to the gradients of the batch."""
         recipe = self.recipe
         criterion = self.objective.emotion_loss
 
         def loss_of(model: nn.Module, index: Tensor) -> Tensor:
             images = self._augmented(index, generator).images
-            with autocast(model, images.device, recipe.precision):
+            with self.precision.autocast():
                 scores = model(images).scores
             return criterion(scores.float(), self.targets[index])
 
-        device = self.faces.pixels.device
+        device = self.faces.device
         gradients = first_order_gradient(
             self.model,
             loss_of,
@@ -301,6 +286,7 @@ class Learner:
             "model": self.model,
             "objective": self.objective,
             "optimizer": self.optimizer,
+            "precision": self.precision,
             "ema": self.ema,
             "meta_weight": self.meta_weight,
         }
@@ -320,8 +306,4 @@ def _without_regions(images: Tensor, channels: int) -> tuple[Tensor, Tensor | No
     """Part pictures from the maps behind them, if there are any."""
     if images.shape[1] == channels:
         return images, None
-    return images[:, :channels].contiguous(memory_format=torch.channels_last), images[:, channels:]
-
-
-def _indices(task: Episode, faces: FaceSet) -> Tensor:
-    return torch.cat([task.support, task.query]).to(faces.pixels.device)
+    return images[:, :channels], images[:, channels:]

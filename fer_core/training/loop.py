@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,10 +25,14 @@ from fer_core.sampling.curriculum import classes_open, open_share
 from fer_core.targets import pair_matrix
 from fer_core.training.checkpoint import Checkpoint
 from fer_core.training.device import autocast, derived_seed, pick_device
+from fer_core.training.distributed import from_first, gathered, is_first, rank, share, summed, world
 from fer_core.training.faces import FaceSet
+from fer_core.training.feed import feed
 from fer_core.training.learner import Learner
+from fer_core.training.norms import synchronise_norms
 from fer_core.training.optim import schedule_factor, set_lr
 from fer_core.training.predict import predict
+from fer_core.training.recompute import checkpoint_activations
 
 
 @dataclass
@@ -65,6 +69,8 @@ def new_model(
     )
     if recipe.drop_path > 0 and not drop_rates(model.backbone):
         note(f"drop_path does nothing here: {recipe.timm} has no residual branch that it could leave out")
+    if recipe.grad_checkpointing:
+        checkpoint_activations(model.backbone, recipe.timm)
     if initial is not None:
         note(f"first weights from {initial}: {load_backbone(model.backbone, initial)}")
     return model
@@ -101,12 +107,14 @@ def train(
     aus = len(train_set.au_names)
     model = new_model(recipe, channels, labels, aus, initial, pretrained=wants_timms_own(recipe))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = cast(FerModel, synchronise_norms(model, device))
+    own = _own_part(validation)
     learner = Learner(recipe, model, train_set, labels)
     checkpoint = Checkpoint(work)
     history: list[dict[str, Any]] = []
     best: dict[str, Tensor] = {}
     seconds = 0.0
-    if state := checkpoint.load():
+    if state := from_first(checkpoint.load() if is_first() else None):
         learner.load_state_dict(state["learner"])
         history, best, seconds = state["history"], state["best"], state["seconds"]
     with Bar(title, recipe.epochs, "epoch") as bar:
@@ -115,13 +123,15 @@ def train(
             start = time.perf_counter()
             row = train_epoch(learner, len(history))
             learner.refresh()
-            row |= validate(learner.evaluated, validation, recipe, len(labels.classes))
+            row |= validate(learner.evaluated, validation, recipe, len(labels.classes), own)
             row |= {"seconds": round(time.perf_counter() - start, 3)}
             history.append({"epoch": len(history) + 1, **row})
             if not best or row["validation_macro_f1"] > _best(history[:-1]):
                 best = {key: value.detach().cpu().clone() for key, value in learner.evaluated.state_dict().items()}
             seconds += time.perf_counter() - start
-            checkpoint.save({"learner": learner.state_dict(), "history": history, "best": best, "seconds": seconds})
+            if is_first():
+                learned = learner.state_dict()
+                checkpoint.save({"learner": learned, "history": history, "best": best, "seconds": seconds})
             bar.advance(loss=row["train_loss"], macro_f1=row["validation_macro_f1"])
     model.load_state_dict(best)
     top = max(range(len(history)), key=lambda i: (history[i]["validation_macro_f1"], -i))
@@ -149,7 +159,7 @@ def train_epoch(learner: Learner, epoch: int) -> dict[str, float]:
     All randomness is derived from the recipe's seed and the epoch, so that no generator's state need be stored.
     """
     recipe, faces = learner.recipe, learner.faces
-    device = faces.pixels.device
+    device = faces.device
     seed = derived_seed(recipe.seed, 1, epoch)
     progress = epoch / recipe.epochs
     order = epoch_order(
@@ -161,7 +171,7 @@ def train_epoch(learner: Learner, epoch: int) -> dict[str, float]:
         curriculum_start=recipe.curriculum_start,
         curriculum_end=recipe.curriculum_end,
     )
-    torch.manual_seed(seed)  # dropout and drop path draw from the global generator
+    torch.manual_seed(derived_seed(seed, rank()) if rank() else seed)  # dropout and drop path draw globally
     generator = torch.Generator(device).manual_seed(seed)
     episodes = torch.Generator().manual_seed(derived_seed(recipe.seed, 2, epoch))
     batches = [index.to(device) for index in _batches(order, recipe.batch_size)]
@@ -171,28 +181,44 @@ def train_epoch(learner: Learner, epoch: int) -> dict[str, float]:
     lr, seen = 0.0, 0
     learner.objective.epoch = epoch
     learner.model.train()
-    for number, index in enumerate(batches, start=epoch * len(batches)):
+    for number, (index, images) in enumerate(feed(faces, batches), start=epoch * len(batches)):
         lr = recipe.lr * schedule_factor(recipe.schedule, number, steps, warmup)
         set_lr(learner.optimizer, lr)
-        sample = learner.sample(index, generator)
-        loss, logits, parts = learner.step(number, sample, generator, episodes)
+        sample = learner.sample(index, generator, images)
+        loss, correct, parts = learner.step(number, sample, generator, episodes)
         total += loss * len(index)
-        right += (logits.argmax(1) == sample.classes.argmax(1)).sum()
+        right += correct
         seen += len(index)
         for name, value in parts.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value * len(index)
-    row = {"train_loss": float(total) / seen, "train_accuracy": float(right) / seen, "learning_rate": lr}
-    row |= {name: float(value) / seen for name, value in sums.items()} | learner.objective.learned_weights()
+    names = ("train_loss", "train_accuracy", *sums)
+    figures = summed(torch.stack([total, right, *sums.values()]).double()) / seen  # one wait for the device an epoch
+    row = dict(zip(names, figures.tolist(), strict=True)) | {"learning_rate": lr} | learner.objective.learned_weights()
     if recipe.sampler == "curriculum":
         row["curriculum_share"] = open_share(progress, recipe.curriculum_start, recipe.curriculum_end)
         row["curriculum_classes"] = len(classes_open(learner.cpu_labels, order))
     return row
 
 
-def validate(model: FerModel, faces: FaceSet, recipe: Recipe, classes: int) -> dict[str, float]:
-    """Return the validation figures of one epoch's history; the loss is the mean of -log p(true class) in nats."""
-    with autocast(model, faces.pixels.device, recipe.precision):
-        logs, aus = predict(model, faces)
+def _own_part(faces: FaceSet) -> FaceSet:
+    """Return the faces that this process predicts; where there are fewer than processes, all do the same."""
+    if world() == 1 or len(faces) < world():
+        return faces
+    return faces.only(torch.arange(len(faces))[share(len(faces))])
+
+
+def validate(
+    model: FerModel, faces: FaceSet, recipe: Recipe, classes: int, own: FaceSet | None = None
+) -> dict[str, float]:
+    """Return the validation figures of one epoch's history; the loss is the mean of -log p(true class) in nats.
+
+    `own` are the faces that this process predicts, its `share` of them; None for all. The figures are of all.
+    """
+    own = faces if own is None else own
+    with autocast(model, faces.device, recipe.precision):
+        logs, aus = predict(model, own)
+    if len(own) < len(faces):
+        logs, aus = gathered(logs, len(faces)), None if aus is None else gathered(aus, len(faces))
     labels = faces.labels.cpu()
     result = scores(labels.numpy(), logs.argmax(1).numpy(), classes)
     row = {

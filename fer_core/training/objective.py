@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from fer_core.choices import UNCERTAINTY
 from fer_core.losses import build_loss
@@ -31,6 +32,10 @@ class Labels(NamedTuple):
     aus: Tensor
     intensities: Tensor
     regions: Tensor | None = None
+
+    def only(self, rows: slice) -> "Labels":
+        """Return the labels of some of the faces."""
+        return Labels(*(None if item is None else item[rows] for item in self))  # type: ignore[arg-type]
 
 
 class Objective(nn.Module):
@@ -69,6 +74,7 @@ class Objective(nn.Module):
         labels: Labels,
         weights: Tensor | None = None,
         few_shot: Tensor | None = None,
+        whole: Labels | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the scalar to minimise, and its parts, detached, by their names in the history.
 
@@ -78,35 +84,52 @@ class Objective(nn.Module):
             labels: of the same faces, mixed where they are.
             weights: (B,) of the faces' emotion losses; None for 1.
             few_shot: scalar loss of an episode.
+            whole: of all faces of the step, where these are some of them: means are then over all, so that the
+                losses of the pieces add up to the loss of the whole.
         """
         losses = self.emotion_loss.per_sample(scores.float(), labels.target)
-        total = emotion = losses.mean() if weights is None else (weights * losses).mean()
+        faces = 1.0 if whole is None else len(labels.target) / len(whole.target)
+        total = emotion = (losses.mean() if weights is None else (weights * losses).mean()) * faces
         parts: dict[str, Tensor] = {"emotion_loss": emotion.detach()}
         if output.au_logits is not None:
             au = self.au_loss(output.au_logits.float(), labels.aus)
+            if whole is not None:
+                au = au * _known_share(labels.aus, whole.aus)
             parts["au_loss"] = au.detach()
+            told = (~(labels if whole is None else whole).aus.isnan()).any()
             if output.intensities is not None:
                 intensity = masked_intensity_loss(output.intensities.float(), labels.intensities)
+                if whole is not None:
+                    intensity = intensity * _known_share(labels.intensities, whole.intensities)
                 parts["au_intensity_loss"] = intensity.detach()
                 au = au + self.recipe.au_intensity * intensity
-            told = (~labels.aus.isnan()).any()
-            if output.intensities is not None:
-                told = told | (~labels.intensities.isnan()).any()
-            total = self._join(emotion, au, told)
+                told = told | (~(labels if whole is None else whole).intensities.isnan()).any()
+            total = self._join(emotion, au, told, faces)
         if few_shot is not None:
             parts["few_shot_loss"] = few_shot.detach()
             total = total + self.recipe.few_shot_weight * few_shot
         if output.attention is not None and labels.regions is not None:
             places = attention_loss(output.attention, labels.regions)
+            if whole is not None and whole.regions is not None:
+                grid = (output.attention.shape[-2], output.attention.shape[-1])
+                shown, all_shown = (adaptive_avg_pool2d(item, grid) for item in (labels.regions, whole.regions))
+                places = places * _known_share(shown, all_shown)
             parts["attention_loss"] = places.detach()
             total = total + self.recipe.attention_weight * places
         return total, parts
 
-    def _join(self, emotion: Tensor, au: Tensor, told: Tensor) -> Tensor:
-        """Add the tasks up; `told` is whether any face of the batch has a label of the AU task."""
+    def _join(self, emotion: Tensor, au: Tensor, told: Tensor, faces: float) -> Tensor:
+        """Add the tasks up; `told` is whether any face of the step has a label of the AU task.
+
+        The losses are those of a share `faces` of the step's faces. The learned weights' own term has to be that share
+        of it too.
+        """
         if self.uncertainty is None:
             return emotion + float(self.recipe.au_weight) * au
-        return self.uncertainty([emotion, au], torch.stack([torch.ones_like(told), told]))
+        known = torch.stack([torch.ones_like(told), told])
+        if faces == 1:
+            return self.uncertainty([emotion, au], known)
+        return self.uncertainty([emotion / faces, au / faces], known) * faces
 
     def learned_weights(self) -> dict[str, float]:
         """Return the tasks' learned weights, for the history; nothing where they are fixed."""
@@ -114,6 +137,11 @@ class Objective(nn.Module):
             return {}
         emotion, au = self.uncertainty.weights().tolist()
         return {"emotion_task_weight": emotion, "au_task_weight": au}
+
+
+def _known_share(labels: Tensor, whole: Tensor) -> Tensor:
+    """Return how large a share of the labels that are known in `whole` stands in `labels`; 0 where none is known."""
+    return (~labels.isnan()).sum() / (~whole.isnan()).sum().clamp(min=1)
 
 
 def _emotion_loss(recipe: Recipe, counts: Tensor, reweight: bool | None) -> EmotionLoss:

@@ -22,7 +22,7 @@ from fer_core.pretraining.probes import probe
 from fer_core.pretraining.weights import load_backbone
 from fer_core.progress import Bar
 from fer_core.training.checkpoint import Checkpoint
-from fer_core.training.device import autocast, derived_seed, pick_device
+from fer_core.training.device import Precision, derived_seed, pick_device
 from fer_core.training.faces import FaceSet
 from fer_core.training.optim import adamw, set_lr, warmup_cosine
 
@@ -72,13 +72,14 @@ def pretrain_self_supervised(
     if "queue" in settings:  # a longer one would mostly hold pictures' own keys of the epoch before
         settings["queue"] = min(settings["queue"], max(1, len(faces) // 2))
     learner: Any = build_self_supervised(ssl["method"], encoder, encoder.num_features, **settings).to(device)
+    casting = Precision(learner, device, precision)
     size = min(ssl["batch_size"], len(faces))
     steps = ssl["epochs"] * (len(faces) // size)
     watched = _watched(labelled, len(faces), seed, device)
 
     def step(index: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         views = learner.views(faces.images(index), generator)
-        with autocast(learner, device, precision):
+        with casting.autocast():
             loss = learner.loss(*views)
         return loss, {}
 
@@ -87,7 +88,7 @@ def pretrain_self_supervised(
 
     def features(of: FaceSet, index: Tensor) -> Tensor:
         encoder.eval()
-        with torch.inference_mode(), autocast(learner, device, precision):
+        with torch.inference_mode(), casting.autocast():
             return torch.cat([encoder(of.images(part)).float() for part in index.split(512)])
 
     def measure(epoch: int) -> dict[str, float]:
@@ -98,7 +99,7 @@ def pretrain_self_supervised(
             row |= probe(known["train"], truth["train"], known["validation"], truth["validation"])
         return row
 
-    return _epochs(learner, len(faces), size, ssl, seed, Checkpoint(work), title, step, after, measure)
+    return _epochs(learner, casting, len(faces), size, ssl, seed, Checkpoint(work), title, step, after, measure)
 
 
 def _watched(labelled: Mapping[str, FaceSet] | None, count: int, seed: int, device: torch.device) -> dict[str, FaceSet]:
@@ -161,6 +162,7 @@ def pretrain_identity(
         }
     )
     learner = learner.to(device)
+    casting = Precision(encoder, device, precision)
     size = min(config["batch_size"], len(rows))
 
     def step(index: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -169,7 +171,7 @@ def pretrain_identity(
         flipped = torch.rand(len(images), 1, 1, 1, generator=generator, device=device) < 0.5
         images = torch.where(flipped, images.flip(3), images)
         labels = number_of[faces.subjects[chosen]]
-        with autocast(encoder, device, precision):
+        with casting.autocast():
             features = learner["encoder"](images)
         logits = learner["head"](features.float(), labels)
         return functional.cross_entropy(logits, labels), {"train_accuracy": (logits.argmax(1) == labels).float().mean()}
@@ -181,11 +183,13 @@ def pretrain_identity(
         ids = faces.subjects[held_rows].cpu()
         return {"verification_accuracy": verification_accuracy(torch.cat(parts).cpu(), ids, generator)}
 
-    return _epochs(learner, len(rows), size, config, seed, Checkpoint(work), title, step, lambda _: None, measure)
+    checkpoint = Checkpoint(work)
+    return _epochs(learner, casting, len(rows), size, config, seed, checkpoint, title, step, lambda _: None, measure)
 
 
 def _epochs(
     learner: nn.Module,
+    precision: Precision,
     count: int,
     size: int,
     config: Mapping[str, Any],
@@ -204,6 +208,7 @@ def _epochs(
     if state := checkpoint.load():
         learner.load_state_dict(state["learner"])
         optimizer.load_state_dict(state["optimizer"])
+        precision.load_state_dict(state["precision"])
         history = state["history"]
     with Bar(title, epochs, "epoch") as bar:
         bar.skip(len(history))
@@ -212,6 +217,7 @@ def _epochs(
             torch.manual_seed(derived_seed(seed, 3, epoch))
             generator = torch.Generator(device).manual_seed(derived_seed(seed, 3, epoch))
             order = torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(seed, 4, epoch)))
+            order = order.to(device)  # whole: a copy in every step would make the host wait for a GPU
             totals: dict[str, Tensor] = {}
             learner.train()
             for number, index in enumerate(order[: per_epoch * size].split(size), start=epoch * per_epoch):
@@ -219,10 +225,10 @@ def _epochs(
                     optimizer,
                     config["lr"] * warmup_cosine(number, epochs * per_epoch, round(WARMUP * epochs * per_epoch)),
                 )
-                loss, figures = step(index.to(device), number, generator)
+                loss, figures = step(index, number, generator)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                precision.backward(loss)
+                precision.step(optimizer, [])
                 after(number)
                 for name, value in {"loss": loss, **figures}.items():
                     totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach()
@@ -233,6 +239,7 @@ def _epochs(
                     f"pretraining, got {config['lr']:g}."
                 )
             history.append({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - start, 3)})
-            checkpoint.save({"learner": learner.state_dict(), "optimizer": optimizer.state_dict(), "history": history})
+            states: dict[str, Any] = {"learner": learner, "optimizer": optimizer, "precision": precision}
+            checkpoint.save({name: item.state_dict() for name, item in states.items()} | {"history": history})
             bar.advance(1, **row)
     return history

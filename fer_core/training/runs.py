@@ -14,8 +14,11 @@ from fer_core.models import FerModel
 from fer_core.recipe import Recipe
 from fer_core.training.device import pick_device
 from fer_core.training.faces import FaceSet
+from fer_core.training.feed import feed
 from fer_core.training.loop import new_model
 from fer_core.tta import predict_views
+
+PICTURES = 1024  # that are in memory as numbers at once
 
 
 def save_run(model: FerModel, path: Path) -> None:
@@ -34,6 +37,7 @@ def load_run(recipe: Recipe, weights: Path, channels: int, labels: LabelSet, aus
 
 def predict_with_views(model: FerModel, faces: FaceSet, names: Sequence[str]) -> np.ndarray[Any, Any]:
     """Return every view's log-probabilities, (V, N, K), of the views `names`; `fer_core.views` joins them."""
-    device = next(model.parameters()).device
-    images = faces.to(device).images(torch.arange(len(faces), device=device))
-    return predict_views(model, images, list(names), batch_size=256).numpy().astype(np.float64)
+    faces = faces.to(next(model.parameters()).device)
+    rows = torch.arange(len(faces), device=faces.device).split(PICTURES)
+    parts = [predict_views(model, images, list(names), batch_size=256) for _, images in feed(faces, rows)]
+    return torch.cat(parts, dim=1).numpy().astype(np.float64)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,12 @@ from fer_core.errors import ConfigError, DataError
 from fer_core.files import read_json, write_json, write_parquet, write_yaml
 from stages.lib.code import code_hash
 from stages.lib.common import DATA
+from stages.lib.processes import by_first, first
 from stages.lib.store import Slot, file_hash, fingerprint, replace_folder
 
 if TYPE_CHECKING:
+    from fer_core.models import FerModel
+    from fer_core.training.faces import FaceSet
     from fer_core.training.loop import Trained
 
 
@@ -50,11 +54,21 @@ def train_plan(run: str, plan: Mapping[str, Any], out: Path, inputs: Inputs) -> 
         title = run if plan.get("seeds", 1) == 1 else f"{run}, seed {recipe['seed']}"
         slot = _trained(title, recipe, inputs)
         target = out if index == 0 else out / f"seed-{index}"
+        if not first():
+            continue
         slot.copy_to(target)
         # what its answers mean and how its faces were cut go with the model: a face to predict must be cut alike
         card, names = read_json(inputs.card), read_json(inputs.joined / "aus.json")["names"]
         write_json(target / "labels.json", {key: card[key] for key in ("classes", "vote_names")} | {"au_names": names})
         write_json(target / "alignment.json", read_json(inputs.alignment))
+
+
+def one_process_only(plan: Mapping[str, Any]) -> str | None:
+    """Return why a run cannot be shared by several processes, or None where it can."""
+    from fer_core.recipe import Recipe
+
+    key = Recipe.from_dict(plan["recipe"]).needs_whole_batch if plan["applicable"] else None
+    return None if key is None else f"as `{key}` compares all pictures of a batch with each other"
 
 
 def _trained(run: str, recipe: dict[str, Any], inputs: Inputs) -> Slot:
@@ -73,8 +87,8 @@ def _trained(run: str, recipe: dict[str, Any], inputs: Inputs) -> Slot:
             raise DataError(f"{synthetic}/manifest.parquet does not exist; run the synthesise stage first.")
         used |= {f"synthetic {name}": file_hash(synthetic / name) for name in ("manifest.parquet", "faces.npy")}
     slot = Slot("train", fingerprint(used))
-    with slot.locked():
-        if slot.done.exists():
+    with slot.locked() if first() else nullcontext():
+        if by_first(slot.done.exists):
             print(f"{run}: trained before with this recipe, code and data; taken from {slot.done}")
         else:
             _train(run, slot, inputs, read_json(inputs.card), recipe, initial)
@@ -107,17 +121,11 @@ def _train(
     run: str, slot: Slot, inputs: Inputs, card: dict[str, Any], recipe: dict[str, Any], initial: Path | None
 ) -> None:
     import pandas as pd
-    from safetensors.torch import save_file
 
-    from fer_core.evaluation.look import look
-    from fer_core.evaluation.metrics import au_scores, scores
-    from fer_core.evaluation.validation import prediction_table
     from fer_core.labels import from_card
     from fer_core.recipe import Recipe
     from fer_core.training.faces import load_faces, trained_on
-    from fer_core.training.loop import converged, train
-    from fer_core.training.predict import predict
-    from fer_core.training.runs import save_run
+    from fer_core.training.loop import train
 
     typed = Recipe.from_dict(recipe)
     manifest = pd.read_parquet(inputs.joined / "manifest.parquet")
@@ -127,48 +135,64 @@ def _train(
         split: load_faces(manifest, inputs.faces, [split], names, weak_aus=weak)
         for split in ("train", "validation", "test")
     }
-    classes = len(card["classes"])
     files = (inputs.synthetic / "manifest.parquet", inputs.synthetic / "faces.npy")
     seen = sets | {"train": trained_on(sets["train"], typed.synthesis, *files, names)}
     trained = train(typed, seen, from_card(card), initial, slot.work, f"train {run}")
-    model = trained.model.float()
+
+    def finish() -> None:
+        with slot.finishing() as folder:
+            figures = _write_predictions(folder, trained.model.float(), sets, len(card["classes"]))
+            write_yaml(folder / "recipe.yaml", recipe)
+            write_json(folder / "history.json", trained.history)
+            if pretraining := _pretraining(initial):
+                write_json(folder / "pretraining.json", pretraining)
+            before = _seconds_before(initial, typed.synthesis, inputs.synthetic)
+            facts = {"fingerprint": slot.folder.name, "weak_aus": typed.has_au_head and weak}
+            write_json(folder / "status.json", _status(trained, before, typed.seed) | facts | figures)
+
+    by_first(finish)
+
+
+def _write_predictions(
+    folder: Path, model: "FerModel", sets: Mapping[str, "FaceSet"], classes: int
+) -> dict[str, float | int]:
+    """Write the model, its predictions and where it looks; return the figures of the status."""
+    import pandas as pd
+    from safetensors.torch import save_file
+
+    from fer_core.evaluation.look import look
+    from fer_core.evaluation.metrics import au_scores, scores
+    from fer_core.evaluation.validation import prediction_table
+    from fer_core.training.predict import predict
+    from fer_core.training.runs import save_run
+
     device = next(model.parameters()).device
-    with slot.finishing() as folder:
-        tables, figures = [], {}
-        for split, face_set in sets.items():
-            start = time.perf_counter()
-            logs, aus = predict(model, face_set.to(device))
-            seconds = time.perf_counter() - start  # of the last split: the first pass sets up memory and kernels
-            figures["milliseconds_per_face"] = round(1000 * seconds / max(len(face_set), 1), 4)
-            if split == "train":
-                figures["train_accuracy"] = scores(face_set.labels.numpy(), logs.argmax(1).numpy(), classes).accuracy
-                continue
-            table = prediction_table({split: (face_set.ids, logs.numpy())})
-            if aus is not None:
-                table["au_probabilities"] = list(aus.numpy())
-                if split == "validation":
-                    figures["au_f1"] = au_scores(face_set.aus.numpy(), aus.numpy()).mean_f1
-            tables.append(table)
-        write_parquet(folder / "predictions.parquet", pd.concat(tables, ignore_index=True))
-        save_run(model, folder / "weights.safetensors")
-        write_yaml(folder / "recipe.yaml", recipe)
-        write_json(folder / "history.json", trained.history)
-        if pretraining := _pretraining(initial):
-            write_json(folder / "pretraining.json", pretraining)
-        validation = sets["validation"].to(device)
-        if (maps := look(model, validation)) is not None:
-            save_file(maps, folder / "attention.safetensors")
-        facts = {
-            "fingerprint": slot.folder.name,
-            "converged": converged(trained.history),
-            "parameters": sum(item.numel() for item in model.parameters()),
-            "weak_aus": typed.has_au_head and weak,
-        }
-        before = _seconds_before(initial, typed.synthesis, inputs.synthetic)
-        write_json(folder / "status.json", _status(trained, before, typed.seed) | facts | figures)
+    figures: dict[str, float | int] = {"parameters": sum(item.numel() for item in model.parameters())}
+    tables = []
+    for split, face_set in sets.items():
+        start = time.perf_counter()
+        logs, aus = predict(model, face_set.to(device))
+        seconds = time.perf_counter() - start  # of the last split: the first pass sets up memory and kernels
+        figures["milliseconds_per_face"] = round(1000 * seconds / max(len(face_set), 1), 4)
+        if split == "train":
+            figures["train_accuracy"] = scores(face_set.labels.numpy(), logs.argmax(1).numpy(), classes).accuracy
+            continue
+        table = prediction_table({split: (face_set.ids, logs.numpy())})
+        if aus is not None:
+            table["au_probabilities"] = list(aus.numpy())
+            if split == "validation":
+                figures["au_f1"] = au_scores(face_set.aus.numpy(), aus.numpy()).mean_f1
+        tables.append(table)
+    write_parquet(folder / "predictions.parquet", pd.concat(tables, ignore_index=True))
+    save_run(model, folder / "weights.safetensors")
+    if (maps := look(model, sets["validation"].to(device))) is not None:
+        save_file(maps, folder / "attention.safetensors")
+    return figures
 
 
 def _status(trained: "Trained", before: dict[str, float], seed: int) -> dict[str, Any]:
+    from fer_core.training.loop import converged
+
     return {
         "state": "done",
         "reason": None,
@@ -177,6 +201,7 @@ def _status(trained: "Trained", before: dict[str, float], seed: int) -> dict[str
         "pretrain_seconds": round(sum(before.values()), 1),
         "before": before,
         "epochs": len(trained.history),
+        "converged": converged(trained.history),
         "best_epoch": trained.best_epoch,
         "au_f1": None,
     }

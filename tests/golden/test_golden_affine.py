@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from torchvision.transforms.v2 import functional as vision
 
 from fer_core.augment.affine import matrices, warp_images, warp_points
@@ -136,3 +137,30 @@ def test_every_sample_has_its_own_warp():
 def test_unknown_landmarks_stay_unknown():
     points = torch.full((1, 5, 2), math.nan)
     assert warp_points(points, case(10), torch.zeros(1, 2), torch.tensor([True]), (8, 8)).isnan().all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (12, 20)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_equals_torchs_affine_grid(height, width, layout):
+    image = smooth_picture(height, width, channels=3).repeat(2, 1, 1, 1).contiguous(memory_format=layout)
+    linear = torch.tensor([[[0.9, -0.4], [0.3, 1.2]], [[-1.1, 0.2], [0.1, 0.8]]])  # shears and a mirror too
+    shift = torch.tensor([[2.0, -1.5], [0.0, 3.0]])
+    size = torch.tensor([width, height])
+    inverse = torch.linalg.inv(linear)
+    theta = torch.cat(
+        [inverse * size / size[:, None], -(inverse @ (2 * shift)[..., None]) / size[:, None]],
+        dim=-1,
+    )
+    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
+    reference = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    found = warp_images(image, linear, shift)
+    torch.testing.assert_close(found, reference, atol=3e-6, rtol=0)
+    assert found.is_contiguous()
+
+
+def test_a_double_picture_is_warped_in_double_precision_and_stays_itself():
+    image = smooth_picture(8, 8).double()
+    found = warp_images(image, case(), torch.zeros(1, 2))
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, image, atol=1e-12, rtol=0)
+    assert found.data_ptr() != image.data_ptr()

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -138,3 +139,47 @@ def test_half_precision_is_finite(dtype):
 def test_decay_out_of_range(decay):
     with pytest.raises(ConfigError, match="`ema`"):
         Ema(net(), decay)
+
+
+def test_tensors_that_are_replaced_are_followed():
+    model = net()
+    ema = Ema(model, 0.5)
+    ema.update(0)
+    model[0].weight.data = torch.full((4, 3), 2.0)
+    model[2].weight = nn.Parameter(torch.full((2, 4), 3.0))
+    model[1].running_mean = torch.full((4,), 4.0)
+    model[1].num_batches_tracked = torch.tensor(7)
+    before = copied(ema.model)
+    ema.update(100)  # warm: half of each
+    for key, value in (("0.weight", 2.0), ("2.weight", 3.0), ("1.running_mean", 4.0)):
+        torch.testing.assert_close(ema.model.state_dict()[key], (before[key] + value) / 2)
+    assert ema.model[1].num_batches_tracked == 7
+    state = copied(ema.model)
+    ema.load_state_dict({key: torch.zeros_like(value) for key, value in state.items()})
+    ema.update(101)
+    torch.testing.assert_close(ema.model[0].weight, torch.ones(4, 3))
+
+
+def test_a_shared_weight_is_averaged_once_and_what_no_state_holds_is_left_alone():
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    model[1].weight = model[0].weight
+    model.register_buffer("cache", torch.ones(1), persistent=False)
+    nn.init.ones_(model[0].weight)
+    ema = Ema(model, 0.5)
+    ema.update(0)
+    nn.init.constant_(model[0].weight, 3.0)
+    model.cache.fill_(9.0)
+    ema.update(100)
+    assert ema.model[0].weight.eq(2).all() and ema.model[1].weight is ema.model[0].weight  # twice would be 2.5
+    assert ema.model.cache.item() == 1
+
+
+def test_equals_timms_own_average_exactly():
+    model = net()
+    ours, theirs = Ema(model, 0.9), ModelEmaV3(model, decay=0.9, use_warmup=True)
+    for step in range(20):
+        train(model, step)
+        ours.update(step)
+        theirs.update(model, step=step + 1)
+    for key, value in theirs.module.state_dict().items():
+        assert torch.equal(ours.model.state_dict()[key], value), key

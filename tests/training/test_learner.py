@@ -95,7 +95,7 @@ def test_maml_adds_its_gradient() -> None:
     made = learner()
     plain = gradients(made.model, emotion_loss(made))
     changes: dict[str, Any] = {"meta": "maml", "maml_lr": 0.2, "maml_steps": 2, "maml_weight": 3.0}
-    task = learner(**changes)._episode(generators()[1])
+    task = learner(**changes).episode(generators()[1])
 
     def loss_of(model: nn.Module, index: Tensor) -> Tensor:
         return functional.cross_entropy(model(made.faces.images(index)).scores, made.faces.labels[index])
@@ -109,7 +109,7 @@ def test_an_episode_of_rare_classes_is_added() -> None:
     changes: dict[str, Any] = {"few_shot_below": 9, "few_shot_weight": 0.25}
     made = learner(**changes)
     assert made.rare == [1, 2, 3]
-    task = made._episode(generators()[1])
+    task = made.episode(generators()[1])
     loss = emotion_loss(made)
     features = made.model.features(made.faces.images(torch.cat([task.support, task.query])))
     count = len(task.support)
@@ -187,7 +187,7 @@ def test_episodes_and_the_meta_set_are_of_real_faces() -> None:
     assert made.rare == plain.rare and made.rare
     assert len(made.cpu_labels) == len(real) + 20, "they are trained on"
     for seed in range(20):
-        task = made._episode(torch.Generator().manual_seed(seed))
+        task = made.episode(torch.Generator().manual_seed(seed))
         assert int(torch.cat([task.support, task.query]).max()) < len(real)
     meta = learner(data, meta="meta_weight", meta_per_class=8)
     assert int(meta.meta_index.max()) < len(real)

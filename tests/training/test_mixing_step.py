@@ -12,8 +12,9 @@ from fer_core.augment.mixing import MIXES
 from fer_core.augment.regions import TEMPLATE
 from fer_core.training import learner
 from fer_core.training.faces import FaceSet
-from fer_core.training.learner import Learner, Sample
+from fer_core.training.learner import Learner
 from fer_core.training.loop import new_model
+from fer_core.training.step import Sample
 
 NAMES = ("AU4", "AU25")
 

@@ -158,12 +158,13 @@ def test_identity_starts_from_its_weights(method: str, tmp_path: Path) -> None:
     assert math.isfinite(history[0]["loss"])
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("method", sorted(SSL_KEYS))
-def test_bf16_is_finite(method: str, tmp_path: Path) -> None:
+def test_half_precision_is_finite(method: str, precision: str, tmp_path: Path) -> None:
     encoder = new_encoder(model_of(method), 1, 0)
     settings = SSL | {"method": method, "epochs": 1}
     common: dict[str, Any] = {"seed": 0, "work": tmp_path, "title": method, "labelled": known()}
-    history = pretrain_self_supervised(encoder, faces(64), settings, precision="bf16", **common)
+    history = pretrain_self_supervised(encoder, faces(64), settings, precision=precision, **common)
     assert all(math.isfinite(value) for value in history[0].values())
     assert weights(encoder).isfinite().all()
 

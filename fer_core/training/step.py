@@ -1,0 +1,153 @@
+"""One step of the optimiser: the whole batch's gradient, in as many pieces as memory and processes ask for.
+
+The pieces' losses are divided by counts of the whole batch, so that their gradients add up to the batch's. (Batch norms
+see one piece at a time: with them, pieces are another training, if a like one.) Where memory runs out, pieces are
+halved and the step begins anew; the batch that the recipe asks for stays.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fer_core.errors import ConfigError
+from fer_core.progress import note
+from fer_core.sampling.few_shot import Episode
+from fer_core.training.distributed import pieces, sum_gradients, world
+from fer_core.training.objective import Labels
+from fer_core.training.recompute import kept_statistics
+from fer_core.training.sam import frozen_statistics
+
+if TYPE_CHECKING:
+    from fer_core.training.learner import Learner
+
+
+class Sample(NamedTuple):
+    """A batch as the model sees it: pictures (B, C, H, W), labels, and classes (B, K), soft where mixed."""
+
+    images: Tensor
+    labels: Labels
+    classes: Tensor
+
+
+class Found(NamedTuple):
+    """What this process found in its share of a step: the loss and how many pictures it has right, both of which add
+    up over processes, and the parts of the loss, which do too; all detached.
+    """
+
+    loss: Tensor
+    right: Tensor
+    parts: dict[str, Tensor]
+
+
+def take_step(
+    learner: "Learner", number: int, sample: Sample, generator: torch.Generator, episodes: torch.Generator
+) -> Found:
+    """Take one step; see `Learner.step`."""
+    recipe, precision = learner.recipe, learner.precision
+    task = learner.episode(episodes) if recipe.few_shot_below else None
+    pictures = None if task is None else learner.augmented_episode(task, generator)
+    found = _gradients(learner, sample, task, pictures, (generator, episodes))
+    sum_gradients(learner.trained)
+    if learner.sam is not None:
+        learner.sam.climb()
+        with frozen_statistics(learner.model):
+            _gradients(learner, sample, task, pictures, None, found.parts.pop("sample_weights", None))
+        sum_gradients(learner.trained)
+        learner.sam.descend()
+    found.parts.pop("sample_weights", None)
+    if recipe.meta == "maml":
+        precision.unscale(learner.optimizer)
+        learner.add_maml(learner.episode(episodes), generator)
+    precision.step(learner.optimizer, learner.trained, recipe.clip_grad)
+    if learner.ema is not None:
+        learner.ema.update(number)
+    return found
+
+
+def _gradients(
+    learner: "Learner",
+    sample: Sample,
+    task: Episode | None,
+    pictures: Tensor | None,
+    draws: tuple[torch.Generator, torch.Generator] | None,
+    weights: Tensor | None = None,
+) -> Found:
+    """Set the parameters' gradients to those of this process's share; in smaller pieces when memory runs out."""
+    while True:
+        try:
+            return _accumulated(learner, sample, task, pictures, draws, weights)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            _refuse_to_halve(learner, len(sample.images), error)
+        # out of the handler, whose traceback holds the tensors that filled the memory
+        learner.micro_batch = -(-min(learner.micro_batch, len(sample.images)) // 2)
+        note(
+            f"out of memory: from here on {learner.micro_batch} pictures at once; a step still sees "
+            f"{learner.recipe.batch_size}"
+        )
+        learner.optimizer.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _refuse_to_halve(learner: "Learner", count: int, error: RuntimeError) -> None:
+    if world() > 1:  # the others wait at a batch norm for as many pieces as were agreed on
+        raise ConfigError(
+            f"Memory ran out with {learner.micro_batch} pictures at once in each of {world()} processes: set "
+            "`micro_batch` to fewer."
+        ) from error
+    if learner.recipe.needs_whole_batch or min(learner.micro_batch, count) == 1:
+        raise ConfigError(
+            f"Memory ran out with {min(learner.micro_batch, count)} pictures at once, and they cannot be fewer: set "
+            "`batch_size` lower, `grad_checkpointing: true`, or a smaller `backbone` or size."
+        ) from error
+
+
+def _accumulated(
+    learner: "Learner",
+    sample: Sample,
+    task: Episode | None,
+    pictures: Tensor | None,
+    draws: tuple[torch.Generator, torch.Generator] | None,
+    weights: Tensor | None,
+) -> Found:
+    parts_of_batch, factor = pieces(len(sample.images), learner.micro_batch)
+    learner.optimizer.zero_grad(set_to_none=True)
+    total = right = torch.zeros((), device=sample.images.device)
+    sums: dict[str, Tensor] = {}
+    for rows in parts_of_batch:
+        alone = rows.stop - rows.start == len(sample.images)
+        images = sample.images if alone else sample.images[rows]
+        labels = sample.labels if alone else sample.labels.only(rows)
+        with learner.precision.autocast():
+            output = learner.network(images)
+        if learner.meta_weight is not None and draws is not None:
+            weights = learner.sample_weights(sample, output.features.detach(), *draws)
+        few_shot = None
+        if task is not None and pictures is not None and rows == parts_of_batch[0]:
+            few_shot = learner.few_shot_loss(task, pictures) / (world() * factor)
+        scores = learner.scores(output, labels.target)
+        loss, parts = learner.objective(output, scores, labels, weights, few_shot, None if alone else sample.labels)
+        _backward(learner, loss * factor)
+        with torch.no_grad():
+            total = total + loss.detach() * factor
+            right = right + factor * (output.logits.argmax(1) == sample.classes[rows].argmax(1)).sum()
+            for name, value in parts.items():
+                sums[name] = sums[name] + value * factor if name in sums else value * factor
+    if weights is not None:
+        sums |= {"sample_weight_deviation": weights.std(correction=0), "sample_weights": weights}
+    return Found(total, right, sums)
+
+
+def _backward(learner: "Learner", loss: Any) -> None:
+    if learner.recipe.grad_checkpointing:
+        with kept_statistics(learner.model):
+            learner.precision.backward(loss)
+    else:
+        learner.precision.backward(loss)
