@@ -12,7 +12,7 @@ export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
 export MALLOC_TOP_PAD_ := 67108864
 
-.PHONY: help install repro gains compare ui test browser check format clean
+.PHONY: help install repro gains compare ui test browser bench check format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,8 +26,8 @@ install: .venv/installed  ## Make .venv with the pinned packages.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-repro: install  ## Run the whole road and print the gains table. PROFILE=smoke: in miniature.
-	@python -m stages.run $(if $(PROFILE),--profile $(PROFILE))
+repro: install  ## Run the whole road and print the gains table. PROFILE=smoke: in miniature. JOBS=4: four stages at once.
+	@$(if $(PROCESSES),FER_PROCESSES='$(PROCESSES)') python -m stages.run $(if $(PROFILE),--profile $(PROFILE)) $(if $(JOBS),--jobs '$(JOBS)')
 
 gains: install  ## Print the gains table of the last run. WHERE=skin=dark: of these test faces only.
 	@python -m stages.report --print-only $(foreach condition,$(WHERE),--where '$(condition)')
@@ -48,6 +48,9 @@ browser:
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  install() { apt-get install --yes --no-install-recommends chromium chromium-driver; }; \
 	  { install || { apt-get update && install; }; } </dev/null >/dev/null 2>&1 || echo "Chromium could not be installed"; }
+
+bench: install  ## Measure speed beside peers, in one table (docs/speed.md). TIMM_TRAIN=train.py: timm's script too.
+	@python -m benchmarks.speed $(ARGS)
 
 check: install  ## Format, lint, types and import rules, without changing anything.
 	@ruff format --check .
