@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fer_core.choices import AUTO
 from fer_core.config import ProfileConfig, build
 from fer_core.errors import ConfigError, Contradiction
 from fer_core.recipe import Recipe, merged, resolve
@@ -53,7 +54,7 @@ def _of_its_own(recipe: Recipe, choices: Mapping[str, Any], profile: ProfileConf
     """Leave out the backbone, which conv3d has not, and with it the backbone's own sizes."""
     sizes = {}
     for key in ("batch_size", "lr", "weight_decay"):
-        sizes[key] = getattr(profile.train, key) if choices[key] is None else choices[key]
+        sizes[key] = getattr(profile.train, key) if choices[key] in (None, AUTO) else choices[key]
     idle: dict[str, Any] = {"backbone": "conv3d", "timm": "", "model_args": {}, "attention": "none"}
     return replace(recipe, **idle, drop_path=0.0, layer_decay=1.0, **sizes)
 

@@ -26,12 +26,14 @@ def test_auto_on_gpus_is_what_they_compute_in(
     assert precision_of(nn.Conv2d(8, 8, 3, groups=8), GPU, "auto") == expected
 
 
-@pytest.mark.parametrize(
-    ("amx", "groups", "expected"), [(True, 1, "bfloat16"), (True, 8, "float32"), (False, 1, "float32")]
-)
-def test_auto_on_cpus(amx: bool, groups: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert precision_of(nn.Conv2d(8, 8, 3, groups=groups), CPU, "auto") == getattr(torch, expected)
+@pytest.mark.parametrize("unit", ["amx", "avx512_bf16", "none"])
+@pytest.mark.parametrize("groups", [1, 8])
+def test_auto_on_cpus(unit: str, groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: unit == "amx")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: unit == "avx512_bf16")
+    assert precision_of(nn.Conv2d(8, 8, 3, groups=groups), CPU, "auto") == (
+        torch.bfloat16 if unit != "none" and groups == 1 else torch.float32
+    )
 
 
 def test_an_unknown_precision_is_refused() -> None:

@@ -47,16 +47,6 @@ def test_norms_and_biases_do_not_decay() -> None:
     assert {group["lr"] for group in optimizer.param_groups} == {0.7}
 
 
-@pytest.mark.parametrize(("amx", "groups", "expected"), [(True, 1, True), (True, 4, False), (False, 1, False)])
-def test_auto_takes_bf16_on_a_cpu_only_with_amx_and_without_depthwise_layers(
-    amx: bool, groups: int, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    model = nn.Conv2d(4, 4, 3, groups=groups)
-    with autocast(model, torch.device("cpu"), "auto"):
-        assert (model(torch.rand(1, 4, 8, 8)).dtype == torch.bfloat16) is expected
-
-
 def test_precision_can_be_named() -> None:
     model, device = nn.Linear(4, 4), torch.device("cpu")
     for precision, expected in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
