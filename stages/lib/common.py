@@ -16,13 +16,14 @@ DATA = Path("data")
 PLANS = Path("plans")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same values, eight times as fast
 DEBUG = typer.Option(False, "--debug", help="Show the traceback of an error.")
 
 
 def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
     """Read params.yaml from the current directory, where DVC runs every stage."""
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        params = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except FileNotFoundError:
         raise ConfigError(f"{path} was not found in {Path.cwd()}; run stages from the repository root.") from None
     except yaml.YAMLError as error:
