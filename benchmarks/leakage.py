@@ -23,8 +23,8 @@ app = typer.Typer(add_completion=False)
 def every_pair(seen: Seen, same: float = SAME) -> set[tuple[int, int]]:
     """Return the rows i < j of all usable pictures that correlate by `same` or more, mirrored or not; no hash."""
     rows = np.flatnonzero(seen.usable)
-    plain = seen.copies[rows].reshape(len(rows), -1)
-    mirrored = seen.copies[rows][:, :, ::-1].reshape(len(rows), -1)
+    copies = seen.copies(rows)
+    plain, mirrored = copies.reshape(len(rows), -1), copies[:, :, ::-1].reshape(len(rows), -1)
     found: set[tuple[int, int]] = set()
     for start in range(0, len(rows), BLOCK):
         for other in (plain, mirrored):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from fer_core.aus.labels import AuLabels
+from fer_core.aus.labels import AuLabels, among
 from fer_core.manifest import stills
 
 SPLITS = ("train", "validation")
@@ -37,7 +37,7 @@ def about_sources(manifest: pd.DataFrame, sources: Mapping[str, AuLabels]) -> di
     told: dict[str, Any] = {}
     for source, labels in sources.items():
         values = labels.table.reindex(names)
-        there = names.isin(labels.table.index).to_numpy()
+        there = among(names, labels.table.index).to_numpy()
         told[source] = {
             "pictures": len(names),
             "pictures_without_labels": int((~there).sum()),

@@ -6,11 +6,12 @@ a video. Of several faces in a picture the one that the program is surest of cou
 """
 
 import csv
-import io
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +27,41 @@ PICTURE_COLUMNS = ("picture", "input")
 _NAN = re.compile(r"[-+]?(nan.*|1\.#.*|)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Face:
-    """One face in one picture.
+    """One face in one picture; a set may have a million of them.
 
     Attributes:
-        where: file and line.
+        path: the file.
+        line: its line.
         name: of the picture or the video, perhaps with folders and an ending.
         frame: as the program counts, from 0; None where it counts none.
         score: how sure the program is that this is a face; the largest counts.
-        present: AU -> 1, 0 or NaN.
-        strong: AU -> intensity from 0 to 5, or NaN.
+        present_aus: the AUs of `present`, one tuple for all faces of a file.
+        present: for each 1, 0 or NaN.
+        strong_aus: the AUs of `strong`.
+        strong: for each its intensity from 0 to 5, or NaN.
     """
 
-    where: str
+    path: Path
+    line: int
     name: str
     frame: int | None
     score: float
-    present: Mapping[int, float]
-    strong: Mapping[int, float]
+    present_aus: tuple[int, ...]
+    present: "array[float]"
+    strong_aus: tuple[int, ...] = ()
+    strong: "array[float]" = field(default_factory=lambda: floats(()))
+
+    @property
+    def where(self) -> str:
+        """File and line, for errors."""
+        return f"{self.path}, line {self.line}"
+
+
+def floats(values: Iterable[float]) -> "array[float]":
+    """Return float32 numbers packed, 4 bytes each."""
+    return array("f", values)
 
 
 def csv_files(folder: Path, name: str) -> list[Path]:
@@ -61,24 +78,30 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         DataError: the file is empty, has a column twice, or a line has too many or too few cells. A header alone is no
             fault: there was no face in the picture.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
     header: list[str] = []
     try:
-        for cells in reader:
-            row = [cell.strip() for cell in cells]
-            if not any(row):
-                continue
-            if not header:
-                header = row
-                twice = next((name for name in header if header.count(name) > 1), None)
-                if twice:
-                    raise DataError(f"{path}, line {reader.line_num}: expected each column once; got {twice!r} twice.")
-            elif len(row) != len(header):
-                raise bad_line(path, reader.line_num, ",".join(row), f"{len(header)} cells")
-            else:
-                yield reader.line_num, dict(zip(header, row, strict=True))
+        with path.open(encoding="utf-8-sig") as file:  # line by line: a file of a million faces has 250 MB
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
+            for cells in reader:
+                row = [cell.strip() for cell in cells]
+                if not any(row):
+                    continue
+                if not header:
+                    header = row
+                    twice = next((name for name in header if header.count(name) > 1), None)
+                    if twice:
+                        raise DataError(
+                            f"{path}, line {reader.line_num}: expected each column once; got {twice!r} twice."
+                        )
+                elif len(row) != len(header):
+                    raise bad_line(path, reader.line_num, ",".join(row), f"{len(header)} cells")
+                else:
+                    yield reader.line_num, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not a line of comma-separated values: {error}.") from None
+    except (FileNotFoundError, UnicodeDecodeError):
+        read_text(path)  # says what is wrong
+        raise
     if not header:
         raise DataError(f"{path} is empty.")
 
@@ -89,13 +112,18 @@ def number(path: Path, line: int, name: str, text: str, top: float) -> float:
     Raises:
         DataError: names file, line and column.
     """
-    try:
-        value = math.nan if _NAN.fullmatch(text) else float(text)
-    except ValueError:
-        value = math.inf
+    value = _parsed(text)
     if value < 0 or value > top:
         raise bad_line(path, line, text, f"0 to {top:g} or nothing in the column `{name}`")
     return value
+
+
+@lru_cache(2**16)  # programs write two decimals: the same few hundred texts again and again
+def _parsed(text: str) -> float:
+    try:
+        return math.nan if _NAN.fullmatch(text) else float(text)
+    except ValueError:
+        return math.inf
 
 
 def frame_of(path: Path, line: int, row: Mapping[str, str], first: int) -> int | None:
@@ -163,10 +191,10 @@ def join_faces(faces: list[Face], rows: pd.DataFrame, where: str) -> AuLabels:
                 placed[sample] = face
     index = pd.Index(list(placed), name="sample_id")
     chosen = list(placed.values())
-    present = _table([face.present for face in chosen], faces, "present", index)
-    strong = _table([face.strong for face in chosen], faces, "strong", index)
-    counted = [face for of_name in best.values() for face in of_name.values()]
-    unknown = sum(all(math.isnan(value) for value in face.present.values()) for face in counted)
+    numbers = [sorted({unit for units in found for unit in units}) for found in _units_of(faces)]
+    present = _table([(face.present_aus, face.present) for face in chosen], numbers[0], index)
+    strong = _table([(face.strong_aus, face.strong) for face in chosen], numbers[1], index)
+    unknown = sum(all(map(math.isnan, face.present)) for of_name in best.values() for face in of_name.values())
     return AuLabels(
         present, len(faces), unknown, intensities=None if strong.empty else strong, without_picture=tuple(alone)
     )
@@ -185,8 +213,20 @@ def _places(partners: Partners, name: str, faces: Mapping[int | None, Face]) -> 
         yield face, [found[frame]] if frame in found else []
 
 
-def _table(values: list[Mapping[int, float]], faces: list[Face], what: str, index: pd.Index) -> pd.DataFrame:
-    numbers = sorted({unit for face in faces for unit in getattr(face, what)})
-    rows = [[own.get(unit, math.nan) for unit in numbers] for own in values]
-    array = np.array(rows, np.float32).reshape(len(rows), len(numbers))
-    return pd.DataFrame(array, index=index, columns=[column(unit) for unit in numbers])
+def _units_of(faces: Sequence[Face]) -> tuple[set[tuple[int, ...]], set[tuple[int, ...]]]:
+    return {face.present_aus for face in faces}, {face.strong_aus for face in faces}
+
+
+def _table(
+    values: Sequence[tuple[tuple[int, ...], "array[float]"]], numbers: list[int], index: pd.Index
+) -> pd.DataFrame:
+    """Return a table with a column for each of the AUs `numbers`; NaN where a row has none of it."""
+    out = np.full((len(values), len(numbers)), np.nan, np.float32)
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, (units, _) in enumerate(values):
+        rows.setdefault(units, []).append(row)
+    for units, own in rows.items():
+        packed = np.frombuffer(b"".join(values[row][1] for row in own), np.float32).reshape(len(own), len(units))
+        for k, unit in enumerate(units):
+            out[own, numbers.index(unit)] = packed[:, k]
+    return pd.DataFrame(out, index=index, columns=[column(unit) for unit in numbers])

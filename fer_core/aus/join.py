@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from fer_core.aus.combine import merge
-from fer_core.aus.labels import AuLabels
+from fer_core.aus.labels import AuLabels, among
 from fer_core.aus.prototypes import prototype_aus
 from fer_core.aus.sources import ANNOTATED_KIND, TITLES
 from fer_core.aus.vocabulary import column, number_and_part, title
@@ -87,7 +87,9 @@ def _estimated(joined: Joined, sources: Mapping[str, AuLabels], kinds: Sequence[
     train = joined.manifest[_usable(joined.manifest, "train")]
     labelled = train[joined.report["names"]].notna().any(axis=1)
     by_people = sources[ANNOTATED_KIND].table if ANNOTATED_KIND in kinds and ANNOTATED_KIND in sources else None
-    known = train["sample_id"].isin(by_people.index[by_people.notna().any(axis=1)]) if by_people is not None else False
+    known = (
+        among(train["sample_id"], by_people.index[by_people.notna().any(axis=1)]) if by_people is not None else False
+    )
     count = int((labelled & ~(pd.Series(False, index=train.index) | known)).sum())
     titles = " and ".join(TITLES[kind] for kind in kinds if kind in TITLES)
     if not titles:
@@ -180,7 +182,7 @@ def _usable(manifest: pd.DataFrame, split: str) -> pd.Series:
 def _by_sample(manifest: pd.DataFrame, table: pd.DataFrame, labels: AuLabels, what: str) -> pd.DataFrame:
     """Bring the rows of a table (index: sample_id) into the manifest's order; NaN where it has none."""
     samples = manifest["sample_id"]
-    if not samples.isin(table.index).any():
+    if not among(samples, table.index).any():
         known = next(iter([*labels.without_picture, *table.index]), "nothing")
         raise DataError(f"No {what} belongs to a picture: labels name {known!r} .., pictures {samples.iloc[0]!r} ...")
     return table.reindex(samples).set_axis(manifest.index)

@@ -19,7 +19,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_core.aus.estimates import PICTURE_COLUMNS, Face, csv_files, frame_of, join_faces, number, read_csv, units
+from fer_core.aus.estimates import (
+    PICTURE_COLUMNS,
+    Face,
+    csv_files,
+    floats,
+    frame_of,
+    join_faces,
+    number,
+    read_csv,
+    units,
+)
 from fer_core.aus.labels import AuLabels
 from fer_core.errors import DataError
 from fer_core.manifest import STRONGEST
@@ -51,11 +61,14 @@ def _faces(path: Path, base: Path, confidence: float) -> list[Face]:
     faces: list[Face] = []
     present: dict[str, int] = {}
     strong: dict[str, int] = {}
+    present_aus: tuple[int, ...] = ()
+    strong_aus: tuple[int, ...] = ()
     named: str | None = None
     first = 1
     for line, row in read_csv(path):
         if not present:
             present, strong = units(path, row, _PRESENT), units(path, row, _STRONG)
+            present_aus, strong_aus = tuple(present.values()), tuple(strong.values())
             named = next((name for name in PICTURE_COLUMNS if name in row), None)
             _check_header(path, base, row, present, named)
             first = 0 if row.get("frame") == "0" else 1  # some versions begin with 0
@@ -63,12 +76,15 @@ def _faces(path: Path, base: Path, confidence: float) -> list[Face]:
         known = sure >= confidence and (number(path, line, "success", row.get("success", "1"), 1) == 1)
         faces.append(
             Face(
-                where=f"{path}, line {line}",
+                path=path,
+                line=line,
                 name=row[named] if named else path.relative_to(base).with_suffix("").as_posix(),
                 frame=frame_of(path, line, row, first),
                 score=-1.0 if math.isnan(sure) else sure,
-                present={unit: _present(path, line, name, row[name], known) for name, unit in present.items()},
-                strong={unit: _strong(path, line, name, row[name], known) for name, unit in strong.items()},
+                present_aus=present_aus,
+                present=floats(_present(path, line, name, row[name], known) for name in present),
+                strong_aus=strong_aus,
+                strong=floats(_strong(path, line, name, row[name], known) for name in strong),
             )
         )
     return faces

@@ -13,7 +13,7 @@ from fer_core.errors import DataError
 Path_ = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Row:
     sample: str
     picture: str

@@ -16,7 +16,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_core.aus.estimates import PICTURE_COLUMNS, Face, csv_files, frame_of, join_faces, number, read_csv, units
+from fer_core.aus.estimates import (
+    PICTURE_COLUMNS,
+    Face,
+    csv_files,
+    floats,
+    frame_of,
+    join_faces,
+    number,
+    read_csv,
+    units,
+)
 from fer_core.aus.labels import AuLabels
 from fer_core.errors import DataError
 
@@ -41,10 +51,12 @@ def read(folder: Path, rows: pd.DataFrame) -> AuLabels | None:
 def _faces(path: Path, base: Path) -> list[Face]:
     faces: list[Face] = []
     columns: dict[str, int] = {}
+    aus: tuple[int, ...] = ()
     named: str | None = None
     for line, row in read_csv(path):
         if not columns:
             columns = units(path, row, _UNIT)
+            aus = tuple(columns.values())
             named = next((name for name in PICTURE_COLUMNS if name in row), None)
             if not columns:
                 raise DataError(f"{path}: expected Py-Feat's columns AU01, AU02 ..; got {', '.join(list(row)[:6])} ...")
@@ -53,12 +65,13 @@ def _faces(path: Path, base: Path) -> list[Face]:
         score = number(path, line, "FaceScore", row.get("FaceScore", ""), math.inf)
         faces.append(
             Face(
-                where=f"{path}, line {line}",
+                path=path,
+                line=line,
                 name=row[named] if named else path.relative_to(base).with_suffix("").as_posix(),
                 frame=frame_of(path, line, row, first=0),
                 score=-1.0 if math.isnan(score) else score,
-                present={unit: _present(number(path, line, name, row[name], 1)) for name, unit in columns.items()},
-                strong={},
+                present_aus=aus,
+                present=floats(_present(number(path, line, name, row[name], 1)) for name in columns),
             )
         )
     return faces

@@ -113,10 +113,13 @@ def read_parts(path: Path, vocabulary: tuple[int, ...] = RAFCE) -> AuLabels:
     tokens: Counter[str] = Counter()
     odd: Counter[str] = Counter()
     outside: Counter[str] = Counter()
-    shown: list[set[str] | None] = []  # columns of each line, None where it is not annotated
+    shown: dict[str, set[str] | None] = {}  # columns of what stands after the name, None where it is not annotated
+    times = Counter(line.rest for line in lines)
     for line in lines:
+        if line.rest in shown:
+            continue
         if line.rest.lower() == UNANNOTATED:
-            shown.append(None)
+            shown[line.rest] = None
             continue
         present: set[tuple[int, str]] = set()
         for token in (part.strip() for part in line.rest.split("+")):
@@ -125,29 +128,32 @@ def read_parts(path: Path, vocabulary: tuple[int, ...] = RAFCE) -> AuLabels:
             except ValueError:
                 expected = f"AUs like 1+4+L12 or {UNANNOTATED}; {token!r} is no AU"
                 raise bad_line(path, line.number, line.text, expected) from None
-            tokens[token] += 1
-            odd[token] += was_odd
+            tokens[token] += times[line.rest]
+            odd[token] += was_odd * times[line.rest]
             present.add((number, side))
-        shown.append({column(number, side) for number, side in present if number in vocabulary})
-        outside.update({column(number) for number, _ in present if number not in vocabulary})
-    occurring = {name for names in shown if names for name in names}
+        shown[line.rest] = {column(number, side) for number, side in present if number in vocabulary}
+        for name in {column(number) for number, _ in present if number not in vocabulary}:
+            outside[name] += times[line.rest]
+    occurring = {name for names in shown.values() if names for name in names}
     columns = [
         name
         for number in vocabulary
         for name in (column(number), *(column(number, part) for part in PARTS if column(number, part) in occurring))
     ]
-    values = np.zeros((len(lines), len(columns)), np.float32)
     position = {name: k for k, name in enumerate(columns)}
-    for row, names in enumerate(shown):
+    kinds = np.zeros((len(shown), len(columns)), np.float32)
+    for row, names in enumerate(shown.values()):
         if names is None:
-            values[row] = np.nan
+            kinds[row] = np.nan
         else:
-            values[row, [position[name] for name in names]] = 1.0
+            kinds[row, [position[name] for name in names]] = 1.0
+    kind = {rest: row for row, rest in enumerate(shown)}
+    values = kinds[[kind[line.rest] for line in lines]]
     index = pd.Index([picture_key(line.name) for line in lines], name="picture")
     return AuLabels(
         table=pd.DataFrame(values, index=index, columns=columns),
         lines=len(lines),
-        unannotated=shown.count(None),
+        unannotated=sum(count for rest, count in times.items() if shown[rest] is None),
         tokens=dict(tokens.most_common()),
         odd=dict(+odd),
         outside=dict(outside.most_common()),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_core.aus import ckplus, disfa, openface, pyfeat, rafce
-from fer_core.aus.labels import AuLabels, Source
+from fer_core.aus.labels import AuLabels, Source, among
 from fer_core.datasets.join_sets import prefixed
 from fer_core.manifest import clip_frames, stills
 
@@ -87,8 +87,8 @@ def unmatched(parts: Sequence[Part]) -> pd.DataFrame:
         if part.labels.intensities is not None:
             known = known.union(part.labels.intensities.index)
         frames = clip_frames(part.rows)
-        wanted = stills(part.rows) if not frames["sample_id"].isin(known).any() else part.rows
-        bare = wanted.loc[~wanted["sample_id"].isin(known) & (wanted["split"] != "pool"), "sample_id"]
+        wanted = stills(part.rows) if not among(frames["sample_id"], known).any() else part.rows
+        bare = wanted.loc[~among(wanted["sample_id"], known) & (wanted["split"] != "pool"), "sample_id"]
         rows += [(part.source, "picture", str(key)) for key in bare]
     return pd.DataFrame(rows, columns=["source", "side", "key"], dtype="str")
 

@@ -7,14 +7,13 @@ stays the pool. `limit` is applied first and what is left is dealt: then the fol
 tests together are that sample.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
+from fer_core.datasets.group_folds import group_folds
 from fer_core.errors import ConfigError
 
 LEAST = 3  # test, validation and train
@@ -87,13 +86,8 @@ def deal(rows: pd.DataFrame, folds: Folds | None, seed: int) -> pd.DataFrame:
         raise ConfigError(
             f"Expected `folds` to be at most the number of subjects, {group.nunique()}; got {folds.count}."
         )
-    splitter = StratifiedGroupKFold(folds.count, shuffle=True, random_state=seed)
-    number: dict[str, int] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer pictures than folds: some folds have none
-        for fold, (_, chosen) in enumerate(splitter.split(labels, labels, group[first])):
-            number |= dict.fromkeys(group[first].iloc[chosen], fold)
-    fold_of = group.map(number).to_numpy()
+    dealt_to = pd.Series(group_folds(labels, group[first], folds.count, seed), index=group[first].to_numpy())
+    fold_of = group.map(dealt_to[~dealt_to.index.duplicated()]).to_numpy()
     validation = (folds.test + 1) % folds.count
     split = np.where(fold_of == folds.test, "test", np.where(fold_of == validation, "validation", "train"))
     rows.loc[rows["split"].ne("pool"), "split"] = "train"

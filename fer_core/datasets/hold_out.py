@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from fer_core.datasets.folds import units_of
+from fer_core.datasets.group_folds import group_folds
 from fer_core.errors import ConfigError
 
 
@@ -35,11 +35,10 @@ def hold_out(rows: pd.DataFrame, share: object, seed: int) -> tuple[pd.DataFrame
     parts = min(round(1 / share), units.group.nunique(), int(np.bincount(labels).max(initial=0)))
     if parts < 2:
         return rows, []
-    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    _, chosen = next(iter(splitter.split(labels, labels, units.group[units.first])))
-    held = set(units.group[units.first].iloc[chosen])
+    counted = units.group[units.first]
+    held = counted[group_folds(labels, counted, parts, seed) == 0]
     rows = rows.copy()
-    moved = units.group.index[units.group.isin(held)]
+    moved = units.group.index[units.group.astype(object).isin(held.to_numpy(dtype=object))]
     rows.loc[moved, "split"] = "validation"
     return rows, [
         f"no validation split is published: 1 of {parts} train pictures ({len(moved)}) became it, by subject where "

@@ -11,9 +11,10 @@ than there are leaks listed.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from fer_core.errors import DataError
 SUBJECT, PICTURE, LABELS = "subject", "picture", "labels"
 _RANK = {"test": 0, "validation": 1, "train": 2, "pool": 2}  # of two that leak, the higher goes
 _SHOWN = 3  # pairs in an error
+Columns = Mapping[str, list[Any]]
 COLUMNS = (
     *("kind", "first", "first_split", "second", "second_split", "subject", "exact", "mirrored", "bits", "correlation"),
     *("first_emotion", "second_emotion"),
@@ -56,10 +58,9 @@ def find_leaks(rows: pd.DataFrame, seen: Seen) -> Leaks:
         seen: of the pictures, in the order of the rows.
     """
     usable = rows["drop_reason"].isna().to_numpy()
-    pairs = same_pictures(Seen(seen.ids, seen.digests, seen.copies, seen.usable & usable))
-    everything = [*_subjects(rows[usable]), *_pictures(rows, pairs)]
+    pairs = same_pictures(replace(seen, usable=seen.usable & usable))
     conflicts, hidden = _conflicts(rows, pairs)
-    table = pd.DataFrame([*everything, *conflicts], columns=list(COLUMNS))
+    table = _table([_subjects(rows[usable]), _pictures(rows, pairs), conflicts])
     within = _of_one_clip(rows, pairs)
     split = rows["split"].to_numpy()
     same_split = ~within & (split[pairs.first] == split[pairs.second])
@@ -126,10 +127,11 @@ def dropped(rows: pd.DataFrame, leaks: Leaks) -> pd.DataFrame:
             split = row[f"{kept}_split"]
             if _RANK[split] < _RANK.get(by_subject.get(row["subject"], ""), 9):
                 by_subject[row["subject"]] = split
-    for subject, split in by_subject.items():
-        of_subject = rows["subject"].eq(subject) & rows["split"].map(_RANK).gt(_RANK[split])
-        for sample in rows.loc[of_subject, "sample_id"]:
-            reasons.setdefault(sample, f"{SUBJECT_IN}{subject} is in {split}")
+    highest = rows["subject"].astype(object).map(by_subject)
+    of_subject = rows["split"].map(_RANK).gt(highest.map(_RANK))
+    leaking = (rows.loc[of_subject, "sample_id"], rows.loc[of_subject, "subject"], highest[of_subject])
+    for sample, subject, split in zip(*leaking, strict=True):
+        reasons.setdefault(sample, f"{SUBJECT_IN}{subject} is in {split}")
     new = rows["sample_id"].map(reasons)
     rows["drop_reason"] = rows["drop_reason"].astype(object).where(rows["drop_reason"].notna() | new.isna(), new)
     return rows
@@ -139,25 +141,42 @@ def _leaks(first: str, second: str) -> bool:
     return first != second and {first, second} != {"train", "pool"}
 
 
-def _subjects(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    known = rows[rows["subject"].notna()]
-    several = known.groupby("subject")["split"].nunique()
-    for subject in several[several > 1].index:
-        example = known[known["subject"] == subject].groupby("split")["sample_id"].first()
-        for first, second in combinations(sorted(example.index, key=lambda split: (_RANK[split], split)), 2):
+def _table(parts: Sequence[Columns]) -> pd.DataFrame:
+    """Put the rows of several kinds below one another; what a kind does not say is null."""
+    sizes = [len(part["kind"]) for part in parts]
+    columns = {
+        name: [
+            value
+            for part, size in zip(parts, sizes, strict=True)
+            for value in (part[name] if name in part else [np.nan] * size)
+        ]
+        for name in COLUMNS
+    }
+    return pd.DataFrame(columns, dtype=None if sum(sizes) else object)
+
+
+def _subjects(rows: pd.DataFrame) -> Columns:
+    known = rows.loc[rows["subject"].notna(), ["subject", "split", "sample_id"]]
+    examples = known.drop_duplicates(["subject", "split"])
+    several = examples[examples["subject"].duplicated(keep=False)]
+    found: list[tuple[str, str, str, str, str]] = []
+    key = sorted((subject, _RANK[split], split, sample) for subject, split, sample in several.to_numpy(dtype=object))
+    for subject, group in groupby(key, key=itemgetter(0)):
+        for (_, _, first, one), (_, _, second, other) in combinations(group, 2):
             if _leaks(first, second):
-                row = {"kind": SUBJECT, "subject": subject, "first": example[first], "first_split": first}
-                yield row | {"second": example[second], "second_split": second}
+                found.append((subject, one, first, other, second))
+    names = ("subject", "first", "first_split", "second", "second_split")
+    columns: Columns = {name: [row[k] for row in found] for k, name in enumerate(names)}
+    return {"kind": [SUBJECT] * len(found), **columns}
 
 
-def _pictures(rows: pd.DataFrame, pairs: Pairs) -> Iterator[dict[str, Any]]:
-    split = rows["split"].to_numpy()
-    for index in range(len(pairs.first)):
-        if _leaks(split[pairs.first[index]], split[pairs.second[index]]):
-            yield {"kind": PICTURE} | _pair(rows, pairs, index)
+def _pictures(rows: pd.DataFrame, pairs: Pairs) -> Columns:
+    # the pool is as train is: see `_leaks`
+    learnt = rows["split"].replace("pool", "train").to_numpy(dtype=object)
+    return _listed(PICTURE, rows, pairs, np.flatnonzero(learnt[pairs.first] != learnt[pairs.second]))
 
 
-def _conflicts(rows: pd.DataFrame, pairs: Pairs) -> tuple[list[dict[str, Any]], int]:
+def _conflicts(rows: pd.DataFrame, pairs: Pairs) -> tuple[Columns, int]:
     """Return the same pictures with two emotions, and how many more there are with a test picture among the two."""
     emotion = rows["emotion"].to_numpy(dtype=float, na_value=np.nan)
     one, other = emotion[pairs.first], emotion[pairs.second]
@@ -167,11 +186,9 @@ def _conflicts(rows: pd.DataFrame, pairs: Pairs) -> tuple[list[dict[str, Any]], 
     differ = ~np.isnan(one) & ~np.isnan(other) & (one != other) & alike & ~_of_one_clip(rows, pairs)
     test = rows["split"].eq("test").to_numpy()
     secret = differ & (test[pairs.first] | test[pairs.second])
-    found = []
-    for index in np.flatnonzero(differ & ~secret):
-        emotions = {"first_emotion": int(one[index]), "second_emotion": int(other[index])}
-        found.append({"kind": LABELS} | _pair(rows, pairs, int(index)) | emotions)
-    return found, int(secret.sum())
+    told = np.flatnonzero(differ & ~secret)
+    emotions = {"first_emotion": one[told].astype(int).tolist(), "second_emotion": other[told].astype(int).tolist()}
+    return {**_listed(LABELS, rows, pairs, told), **emotions}, int(secret.sum())
 
 
 def _of_one_clip(rows: pd.DataFrame, pairs: Pairs) -> np.ndarray:
@@ -181,17 +198,20 @@ def _of_one_clip(rows: pd.DataFrame, pairs: Pairs) -> np.ndarray:
     return same
 
 
-def _pair(rows: pd.DataFrame, pairs: Pairs, index: int) -> dict[str, Any]:
-    one, other = rows.iloc[int(pairs.first[index])], rows.iloc[int(pairs.second[index])]
+def _listed(kind: str, rows: pd.DataFrame, pairs: Pairs, index: np.ndarray) -> Columns:
+    """Return the columns of some pairs, `index` (M,)."""
+    sample, split = (rows[name].to_numpy(dtype=object) for name in ("sample_id", "split"))
+    first, second = pairs.first[index], pairs.second[index]
     return {
-        "first": one["sample_id"],
-        "first_split": one["split"],
-        "second": other["sample_id"],
-        "second_split": other["split"],
-        "exact": bool(pairs.exact[index]),
-        "mirrored": bool(pairs.mirrored[index]),
-        "bits": int(pairs.bits[index]),
-        "correlation": round(float(pairs.correlation[index]), 4),
+        "kind": [kind] * len(index),
+        "first": sample[first].tolist(),
+        "first_split": split[first].tolist(),
+        "second": sample[second].tolist(),
+        "second_split": split[second].tolist(),
+        "exact": pairs.exact[index].tolist(),
+        "mirrored": pairs.mirrored[index].tolist(),
+        "bits": pairs.bits[index].tolist(),
+        "correlation": [round(value, 4) for value in pairs.correlation[index].tolist()],
     }
 
 

@@ -96,3 +96,14 @@ def test_the_real_file() -> None:
     published = expected["au_probability_given_class"]
     for name, aus in published.items():
         np.testing.assert_allclose(shares.loc[name], [aus[au] for au in shares.columns], atol=6e-4)
+
+
+def test_every_line_counts_also_where_many_say_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "RAFCE_AUlabel.txt"
+    path.write_text("1.jpg t23+44\n2.jpg null\n3.jpg t23+44\n4.jpg NULL\n5.jpg 1+1\n6.jpg t23+44\n", encoding="utf-8")
+    labels = read_file(path)
+    assert (labels.lines, labels.unannotated) == (6, 2)
+    assert labels.tokens == {"t23": 3, "44": 3, "1": 2}
+    assert (labels.odd, labels.outside) == ({"t23": 3}, {"AU44": 3})
+    assert labels.table["AU23"].fillna(-1).tolist() == [1, -1, 1, -1, 0, 1]
+    assert labels.table["AU1"].fillna(-1).tolist() == [0, -1, 0, -1, 1, 0]

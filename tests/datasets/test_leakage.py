@@ -9,6 +9,7 @@ import pytest
 from made_up_sets import edit, reader, write, write_clips, write_rafce
 
 from benchmarks.leakage import every_pair
+from fer_core.datasets import duplicates, near_pairs
 from fer_core.datasets.duplicates import hashes, look, same_pictures
 from fer_core.datasets.ingest import Reading, ingest
 from fer_core.datasets.leakage import find_leaks
@@ -231,15 +232,15 @@ def test_an_unknown_policy_is_told(folder: Path) -> None:
 
 def test_every_pair_is_compared_whatever_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against a plain double loop, over more pictures than two blocks hold."""
-    from fer_core.datasets import duplicates
-
-    monkeypatch.setattr(duplicates, "_BLOCK", 7)
+    monkeypatch.setattr(near_pairs, "_ROWS", 7)
+    monkeypatch.setattr(near_pairs, "_COLUMNS", 11)
+    monkeypatch.setattr(duplicates, "_PAIRS", 5)
     pictures = [face(seed % 13, 48 + seed) for seed in range(30)]
     pictures = [picture[:, ::-1].copy() if seed % 5 == 0 else picture for seed, picture in enumerate(pictures)]
     seen = look([[(str(k), jpeg(picture)) for k, picture in enumerate(pictures)]])
     found = same_pictures(seen, near=64, same=0.9)
-    flat = seen.copies.reshape(30, -1)
-    turned = seen.copies[:, :, ::-1].reshape(30, -1)
+    flat = seen.copies().reshape(30, -1)
+    turned = seen.copies()[:, :, ::-1].reshape(30, -1)
     expected = {
         (i, j) for i in range(30) for j in range(i + 1, 30) if max(flat[i] @ flat[j], flat[i] @ turned[j]) >= 0.9
     }
