@@ -51,7 +51,7 @@ def number_of_jobs(typed: str) -> int:
 @app.command()
 @stage
 def main(
-    profile: str = typer.Option(None, help="smoke, demo or gpu; default: what params.yaml says."),
+    profile: str = typer.Option(None, help="smoke, demo, gpu or gpu48; default: what params.yaml says."),
     jobs: str = typer.Option("1", metavar="N", help="How many stages may run at once; 1: `dvc repro` itself."),
     debug: bool = DEBUG,
 ) -> None:

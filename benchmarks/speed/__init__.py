@@ -1,0 +1,1 @@
+"""How fast training, pretraining, evaluation, alignment and the AU join are, beside what others use: `make bench`."""
