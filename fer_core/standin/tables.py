@@ -9,7 +9,6 @@ import numpy as np
 
 from fer_core.files import write_json, write_text
 from fer_core.standin.action_units import NAMES
-from fer_core.standin.ceiling import measure_ceiling
 from fer_core.standin.clips import FRAMES, apex_frame, plan_clips
 from fer_core.standin.coder import Codings, code, notation
 from fer_core.standin.config import VERSION, StandinConfig
@@ -123,6 +122,9 @@ def _card(config: StandinConfig, test: np.ndarray, labels: np.ndarray, faces: _F
     card = {"version": VERSION, "difficulty": config.difficulty, "seed": config.seed}
     if not config.ceiling_draws:
         return card
+    # the processes that draw import this module too: scikit-learn would cost each of them a second
+    from fer_core.standin.ceiling import measure_ceiling  # noqa: PLC0415
+
     coded = Codings(faces.coded.units[test], faces.coded.null[test], faces.coded.levels[test])
     draws = config.ceiling_draws
     return card | {

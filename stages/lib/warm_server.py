@@ -14,15 +14,16 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 from typing import Any
+
+import typer
 
 from stages.lib.warm import FAILED, KIND, STARTED, address
 
 SLOW = (
-    "pydantic",  # typer's, at its first command line
     "rich.progress",
-    "typer",
     "yaml",
     "torch._dynamo",  # every optimizer imports it at its first step
     "timm",
@@ -41,6 +42,7 @@ def serve(folder: str) -> None:
     """Import what is slow, then fork once for every stage that connects, until stdin is closed."""
     for name in SLOW:
         importlib.import_module(name)
+    _first_command_line()
     # a fork's collector would touch, and so copy, every page of what was imported: 0.1-0.3 s a stage
     gc.collect()
     gc.freeze()
@@ -62,6 +64,17 @@ def serve(folder: str) -> None:
                 server.close()
                 _run(connection)
             connection.close()
+
+
+def _first_command_line() -> None:
+    """Let typer import what it needs to read one, which it leaves until there is one: 0.1 s a stage."""
+    app = typer.Typer()
+    app.command()(_made_up)
+    app(["name"], standalone_mode=False)
+
+
+def _made_up(name: str, path: Path = Path(), many: list[str] = [], flag: bool = False) -> None:  # noqa: B006
+    pass
 
 
 def _run(connection: socket.socket) -> None:

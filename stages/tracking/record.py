@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +115,15 @@ def _fill(store: Store, run: Any, record: Record, start: int, curves: bool) -> N
     points = [point for point in record.points if curves or point[2] == 0]
     metrics = [Metric(key, value, start, step) for key, value, step in points]
     params = [Param(key, value) for key, value in record.params.items()] if curves else []
-    for batch in _batches(params, 100):
-        store.call("log_batch", run.info.run_id, params=batch)
-    for batch in _batches(metrics, 1000):
-        store.call("log_batch", run.info.run_id, metrics=batch)
     picture = record.draw()
     for path, folder in [*record.files, *([(picture, "")] if picture else [])]:
         store.add_file(run, path, folder)
     tags = {**record.tags, _CONTENT: record.content, FINGERPRINT: record.key}
-    store.call("log_batch", run.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    # few calls, as each is some commits of the database or a trip to the server; MLflow takes 1000 values in one
+    pairs = list(zip_longest(_batches(params, 100), _batches(metrics, 800), fillvalue=())) or [((), ())]
+    for number, (some, points_of) in enumerate(pairs, 1):
+        last = [RunTag(key, value) for key, value in tags.items()] if number == len(pairs) else []
+        store.call("log_batch", run.info.run_id, metrics=points_of, params=some, tags=last)
 
 
 def _batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:

@@ -46,6 +46,9 @@ def main(what: str):
         sys.exit("last words")
     if what == "far":
         sys.exit(-9)
+    if what == "frozen":
+        import gc
+        print(gc.get_freeze_count() > 100_000)
     if what == "child":
         import subprocess
         print("child", subprocess.run(["false"]).returncode)
@@ -106,6 +109,11 @@ def run(project: Path, what: str, environment: dict[str, str]) -> tuple[int, lis
     assert words[2] == str(forked), "a fork has torch, a process of its own has not"
     assert forked == bool(environment)
     return process.returncode, words[3:], err
+
+
+def test_a_forks_collector_leaves_what_was_imported_alone(project: Path, warm: dict[str, str]) -> None:
+    assert run(project, "frozen", warm)[1][-1] == "True"
+    assert run(project, "frozen", {})[1][-1] == "False"
 
 
 def alive(pid: int) -> bool:

@@ -53,6 +53,7 @@ def draw_attention(
         figure.suptitle(title, fontsize=12)
         grid = figure.subplots(len(layers) * blocks, columns, squeeze=False)
         for axes in grid.ravel():
+            axes.set(xticks=[], yticks=[])  # not shown, but laid out: most of the time goes there
             axes.set_axis_off()
         for index, (face, name) in enumerate(zip(faces, names, strict=True)):
             block, column = divmod(index, columns)
