@@ -50,7 +50,7 @@ def sentence(verdict: dict[str, object]) -> str:
         'PASS  training, a 64 px: 0.950 times ceiling, at least 0.9 asked'
     """
     found = verdict["median"]
-    told = "none" if found is None else f"{found:.3f} times"
+    told = "beside" if found is None else f"{found:.3f} times"
     asked = f"at least {verdict['least']:g} asked"
     return f"{verdict['verdict']}  {verdict['part']}, {verdict['case']}: {told} {verdict['beside']}, {asked}"
 

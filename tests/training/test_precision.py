@@ -107,3 +107,22 @@ def test_every_process_of_a_machine_has_its_gpu(monkeypatch: pytest.MonkeyPatch)
         pick_device()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert pick_device() == CPU
+
+
+def test_the_meta_gradient_is_not_scaled_away() -> None:
+    """It has its true size, the batch's gradient is scaled: added up as they are, it would be one of 65536 parts."""
+    moved = {}
+    for name in ("fp32", "fp16"):
+        made = recipe(precision=name, optimizer="sgd", lr=0.01, meta="maml", maml_weight=5.0, warmup_epochs=0)
+        learner = Learner(made, new_model(made, 1, LABELS, 2, None, pretrained=False), faces(32), LABELS)
+        if learner.precision.scaler.is_enabled():
+            learner.precision.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)  # no overflow in the first step
+        before = [item.detach().clone() for item in learner.model.parameters()]
+        draw, episodes = torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)
+        learner.model.train()
+        learner.step(0, learner.sample(torch.arange(16), draw), draw, episodes)
+        moved[name] = torch.cat(
+            [(new.detach() - old).flatten() for old, new in zip(before, learner.model.parameters(), strict=True)]
+        )
+    assert moved["fp32"].norm() > 0
+    assert (moved["fp16"] - moved["fp32"]).norm() < 0.4 * moved["fp32"].norm()  # rounding is 0.16 of it
