@@ -137,7 +137,7 @@ def test_the_table_has_a_row_a_side_and_one_for_what_is_missing() -> None:
 def test_bounds_are_judged_by_the_median(bound: Bound, verdict: str, median: float | None) -> None:
     (row,) = verdicts([MADE_UP], [bound, Bound("training", "another case", CEILING, 2.0)])
     assert (row["verdict"], row["median"]) == (verdict, median)
-    assert sentence(row).startswith(f"{verdict}  training, a 64 px: {'none' if median is None else median}")
+    assert sentence(row).startswith(f"{verdict}  training, a 64 px: {'beside' if median is None else median}")
 
 
 def test_the_summary_keeps_every_round() -> None:
@@ -192,7 +192,7 @@ def test_a_missed_bound_ends_with_1_and_a_held_one_with_0(invented: dict[str, fl
     good = CliRunner().invoke(command.app, run)
     assert good.exit_code == 0, good.output
     assert "PASS  training, test_resnet 32 px: 0.900 times ceiling, at least 0.88 asked" in good.output
-    assert "NOT MEASURED  training, test_resnet 32 px: none timm train.py" in good.output
+    assert "NOT MEASURED  training, test_resnet 32 px: beside timm train.py" in good.output
     (path,) = tmp_path.iterdir()
     written = json.loads(path.read_text())
     assert written["machine"]["torch_threads"] == 1 and written["machine"]["versions"]["torch"]
