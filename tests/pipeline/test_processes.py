@@ -63,6 +63,9 @@ def test_a_run_by_two_processes_is_the_run_by_one(project: Path) -> None:
     for found, expected in zip(other_answers["log_probabilities"], answers["log_probabilities"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.05)
     assert (project / "two" / "seed-1" / "weights.safetensors").exists()
+    # two processes add up in another order than one: equal bytes would mean that one did it all
+    by_one, by_two = ((project / name / "weights.safetensors").read_bytes() for name in ("one", "two"))
+    assert by_one != by_two
 
 
 @pytest.mark.slow
