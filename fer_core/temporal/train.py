@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,6 +37,7 @@ from fer_core.temporal.learner import ClipLearner
 from fer_core.temporal.predict import predict_clips
 from fer_core.training.checkpoint import Checkpoint
 from fer_core.training.device import autocast, derived_seed, pick_device
+from fer_core.training.loop import is_over
 from fer_core.training.optim import schedule_factor, set_lr
 
 
@@ -96,8 +96,7 @@ def train_clips(
         history, best, seconds = state["history"], state["best"], state["seconds"]
     with Bar(title, recipe.epochs, "epoch") as bar:
         bar.skip(len(history))
-        # a loss that is not a number stays so: more epochs would only cost time
-        while len(history) < recipe.epochs and not (history and not np.isfinite(history[-1]["train_loss"])):
+        while not is_over(history, recipe.epochs):
             start = time.perf_counter()
             row = train_epoch(learner, len(history))
             row |= validate(learner.evaluated, validation, recipe, len(labels.classes))
@@ -106,7 +105,8 @@ def train_clips(
                 best = {key: value.detach().cpu().clone() for key, value in learner.evaluated.state_dict().items()}
             history.append({"epoch": len(history) + 1, **row})
             seconds += time.perf_counter() - start
-            checkpoint.save({"learner": learner.state_dict(), "history": history, "best": best, "seconds": seconds})
+            if checkpoint.is_due or is_over(history, recipe.epochs):
+                checkpoint.save({"learner": learner.state_dict(), "history": history, "best": best, "seconds": seconds})
             bar.advance(loss=row["train_loss"], macro_f1=row["validation_macro_f1"])
     model.load_state_dict(best)
     top = max(range(len(history)), key=lambda i: (history[i]["validation_macro_f1"], -i))

@@ -24,7 +24,7 @@ class FaceSet:
     Attributes:
         ids: sample ids, in the order of the tensors.
         pixels: uint8 (N, H, W, C), which may lie elsewhere than the rest: in the memory beside a GPU, or in a file
-            (`Mapped`). A batch permuted to (B, C, H, W) is channels-last without a copy.
+            (`Mapped`).
         labels: int64 (N,), class index, -1 where unknown.
         aus: float32 (N, A), 1 present, 0 absent, NaN not annotated.
         landmarks: float32 (N, 5, 2), px of the crop, NaN where unknown.
@@ -76,7 +76,7 @@ class FaceSet:
         return gather(self.pixels, index).to(self.device)
 
     def images(self, index: Tensor) -> Tensor:
-        """Return float32 (B, C, H, W) in 0..1 of the rows `index`, int64 (B,), channels-last, on the set's device."""
+        """Return float32 (B, C, H, W) in 0..1 of the rows `index`, int64 (B,), on the set's device; see `as_images`."""
         return as_images(self.crops(index))
 
 
@@ -84,8 +84,15 @@ _SMALL = ("labels", "aus", "landmarks", "subjects", "votes", "intensities")
 
 
 def as_images(crops: Tensor) -> Tensor:
-    """Return uint8 (B, H, W, C) as float32 (B, C, H, W) in 0..1, channels-last in memory."""
-    return crops.permute(0, 3, 1, 2).float().div_(255)
+    """Return uint8 (B, H, W, C) as float32 (B, C, H, W) in 0..1.
+
+    On a CPU each channel lies in one piece, as a warp reads it and networks do no worse by; on a GPU they are
+    channels-last, as the crops.
+    """
+    images = crops.permute(0, 3, 1, 2)
+    if images.is_cuda:
+        return images.float().div_(255)
+    return torch.empty(images.shape).copy_(images).div_(255)
 
 
 def placed(pixels: Pixels, device: torch.device) -> Pixels:

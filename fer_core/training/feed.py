@@ -32,7 +32,7 @@ def feed(faces: FaceSet, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Te
     Raises:
         DataError: a file of faces has become shorter while it was read.
     """
-    if isinstance(faces.pixels, Tensor) and faces.pixels.device == faces.device:
+    if lies_there(faces):
         for index in batches:
             yield index, faces.images(index)
         return
@@ -40,6 +40,11 @@ def feed(faces: FaceSet, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Te
     with closing(ahead(reader.start, _on_host(batches))) as parts:
         for index, found in zip(batches, parts, strict=True):
             yield index, as_images(reader.finish(*found))
+
+
+def lies_there(faces: FaceSet) -> bool:
+    """Return whether the pixels lie in the memory of the device that hands them out."""
+    return isinstance(faces.pixels, Tensor) and faces.pixels.device == faces.device
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:

@@ -32,7 +32,8 @@ from fer_core.training.objective import Labels, Objective
 from fer_core.training.optim import build_optimizer
 from fer_core.training.predict import pooled_features, predict
 from fer_core.training.sam import Sam, frozen_statistics
-from fer_core.training.step import Found, Sample, take_step
+from fer_core.training.step import Sample, take_step
+from fer_core.training.tally import Found
 
 
 class Scores(nn.Module):
@@ -53,7 +54,8 @@ class Learner:
     Attributes:
         model: what is trained.
         network: the same, compiled where the recipe asks for it.
-        ema: the average of its weights, where the recipe keeps one.
+        trained: everything that the optimiser moves.
+        ema: the average of the weights, where the recipe keeps one.
         precision: of the network's passes.
         micro_batch: pictures that go through the network at once.
     """
@@ -81,6 +83,7 @@ class Learner:
         )
         if weights := list(self.objective.parameters()):
             self.optimizer.add_param_group({"params": weights, "weight_decay": 0.0, "lr_scale": 1.0})
+        self.trained = [*model.parameters(), *weights]  # to look for them takes as long as two of a small step's layers
         self.ema = Ema(model, recipe.ema) if recipe.ema > 0 else None
         self.sam = Sam(self.trained, recipe.sam) if recipe.sam > 0 else None
         self.precision = Precision(model, device, recipe.precision)
@@ -115,11 +118,6 @@ class Learner:
             self.meta_weight = MetaWeight(faces.device, lr=recipe.meta_lr)
             draw = torch.Generator().manual_seed(derived_seed(recipe.seed, 6))
             self.meta_index = meta_set(labels, recipe.meta_per_class, draw)
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        """Everything that the optimiser moves."""
-        return [*self.model.parameters(), *self.objective.parameters()]
 
     @property
     def evaluated(self) -> FerModel:
@@ -200,7 +198,7 @@ class Learner:
             episodes: on the CPU, for the choice of further pictures.
 
         Returns:
-            The loss, how many pictures were right, and parts of the loss, of this process's share of the batch.
+            What was found in this process's share of the batch.
         """
         return take_step(self, number, sample, generator, episodes)
 

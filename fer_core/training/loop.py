@@ -1,8 +1,9 @@
 """Supervised training: epoch after epoch, resumable, the best one chosen by validation macro-F1."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,14 +26,18 @@ from fer_core.sampling.curriculum import classes_open, open_share
 from fer_core.targets import pair_matrix
 from fer_core.training.checkpoint import Checkpoint
 from fer_core.training.device import autocast, derived_seed, pick_device
-from fer_core.training.distributed import from_first, gathered, is_first, rank, share, summed, world
+from fer_core.training.distributed import from_first, gathered, is_first, rank, share, world
 from fer_core.training.faces import FaceSet
-from fer_core.training.feed import feed
+from fer_core.training.feed import feed, lies_there
 from fer_core.training.learner import Learner
 from fer_core.training.norms import synchronise_norms
 from fer_core.training.optim import schedule_factor, set_lr
 from fer_core.training.predict import predict
 from fer_core.training.recompute import checkpoint_activations
+from fer_core.training.step import Sample
+from fer_core.training.tally import Tally
+
+IN_A_ROW = 32 * 2**20  # bytes of pictures that are augmented one batch after the other
 
 
 @dataclass
@@ -119,7 +124,7 @@ def train(
         history, best, seconds = state["history"], state["best"], state["seconds"]
     with Bar(title, recipe.epochs, "epoch") as bar:
         bar.skip(len(history))
-        while len(history) < recipe.epochs and not _diverged(history):
+        while not is_over(history, recipe.epochs):
             start = time.perf_counter()
             row = train_epoch(learner, len(history))
             learner.refresh()
@@ -129,7 +134,7 @@ def train(
             if not best or row["validation_macro_f1"] > _best(history[:-1]):
                 best = {key: value.detach().cpu().clone() for key, value in learner.evaluated.state_dict().items()}
             seconds += time.perf_counter() - start
-            if is_first():
+            if is_first() and (checkpoint.is_due or is_over(history, recipe.epochs)):
                 learned = learner.state_dict()
                 checkpoint.save({"learner": learned, "history": history, "best": best, "seconds": seconds})
             bar.advance(loss=row["train_loss"], macro_f1=row["validation_macro_f1"])
@@ -142,9 +147,9 @@ def _best(history: list[dict[str, Any]]) -> float:
     return max((row["validation_macro_f1"] for row in history), default=-1.0)
 
 
-def _diverged(history: list[dict[str, Any]]) -> bool:
-    """A loss that is not a number stays so: more epochs would only cost time; an alarm tells of it."""
-    return bool(history) and not np.isfinite(history[-1]["train_loss"])
+def is_over(history: list[dict[str, Any]], epochs: int) -> bool:
+    """Return whether a run ends: a loss that is not a number stays so, and more epochs would only cost time."""
+    return len(history) == epochs or (bool(history) and not np.isfinite(history[-1]["train_loss"]))
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
@@ -173,31 +178,39 @@ def train_epoch(learner: Learner, epoch: int) -> dict[str, float]:
     )
     torch.manual_seed(derived_seed(seed, rank()) if rank() else seed)  # dropout and drop path draw globally
     generator = torch.Generator(device).manual_seed(seed)
+    further = torch.Generator(device).manual_seed(derived_seed(recipe.seed, 3, epoch))
     episodes = torch.Generator().manual_seed(derived_seed(recipe.seed, 2, epoch))
     batches = [index.to(device) for index in _batches(order, recipe.batch_size)]
     steps, warmup = recipe.epochs * len(batches), recipe.warmup_epochs * len(batches)
-    total, right = torch.zeros((), device=device), torch.zeros((), device=device)
-    sums: dict[str, Tensor] = {}
-    lr, seen = 0.0, 0
+    tally = Tally()
+    lr = 0.0
     learner.objective.epoch = epoch
     learner.model.train()
-    for number, (index, images) in enumerate(feed(faces, batches), start=epoch * len(batches)):
+    samples = _samples(learner, feed(faces, batches), generator)
+    for number, (count, sample) in enumerate(samples, start=epoch * len(batches)):
         lr = recipe.lr * schedule_factor(recipe.schedule, number, steps, warmup)
         set_lr(learner.optimizer, lr)
-        sample = learner.sample(index, generator, images)
-        loss, correct, parts = learner.step(number, sample, generator, episodes)
-        total += loss * len(index)
-        right += correct
-        seen += len(index)
-        for name, value in parts.items():
-            sums[name] = sums.get(name, torch.zeros((), device=device)) + value * len(index)
-    names = ("train_loss", "train_accuracy", *sums)
-    figures = summed(torch.stack([total, right, *sums.values()]).double()) / seen  # one wait for the device an epoch
-    row = dict(zip(names, figures.tolist(), strict=True)) | {"learning_rate": lr} | learner.objective.learned_weights()
+        tally.add(count, learner.step(number, sample, further, episodes))
+    row = tally.means() | {"learning_rate": lr} | learner.objective.learned_weights()
     if recipe.sampler == "curriculum":
         row["curriculum_share"] = open_share(progress, recipe.curriculum_start, recipe.curriculum_end)
         row["curriculum_classes"] = len(classes_open(learner.cpu_labels, order))
     return row
+
+
+def _samples(
+    learner: Learner, fed: Iterable[tuple[Tensor, Tensor]], generator: torch.Generator
+) -> Iterator[tuple[int, Sample]]:
+    """Yield how many faces a batch has, and its sample.
+
+    Several small batches are made in a row: between two steps, whose data and code fill the caches, a CPU takes twice
+    as long for one. Where a thread reads the pictures ahead it is one batch at a time.
+    """
+    numbers = learner.faces.pixels.shape[1:].numel() * learner.recipe.batch_size
+    together = max(1, IN_A_ROW // (4 * numbers)) if lies_there(learner.faces) else 1
+    batches = iter(fed)
+    while made := [(len(rows), learner.sample(rows, generator, seen)) for rows, seen in islice(batches, together)]:
+        yield from made
 
 
 def _own_part(faces: FaceSet) -> FaceSet:

@@ -89,22 +89,21 @@ class Objective(nn.Module):
         """
         losses = self.emotion_loss.per_sample(scores.float(), labels.target)
         faces = 1.0 if whole is None else len(labels.target) / len(whole.target)
-        total = emotion = (losses.mean() if weights is None else (weights * losses).mean()) * faces
+        emotion = losses.mean() if weights is None else (weights * losses).mean()
+        total = emotion = emotion if whole is None else emotion * faces
         parts: dict[str, Tensor] = {"emotion_loss": emotion.detach()}
         if output.au_logits is not None:
             au = self.au_loss(output.au_logits.float(), labels.aus)
             if whole is not None:
                 au = au * _known_share(labels.aus, whole.aus)
             parts["au_loss"] = au.detach()
-            told = (~(labels if whole is None else whole).aus.isnan()).any()
             if output.intensities is not None:
                 intensity = masked_intensity_loss(output.intensities.float(), labels.intensities)
                 if whole is not None:
                     intensity = intensity * _known_share(labels.intensities, whole.intensities)
                 parts["au_intensity_loss"] = intensity.detach()
                 au = au + self.recipe.au_intensity * intensity
-                told = told | (~(labels if whole is None else whole).intensities.isnan()).any()
-            total = self._join(emotion, au, told, faces)
+            total = self._join(emotion, au, labels if whole is None else whole, output.intensities is not None, faces)
         if few_shot is not None:
             parts["few_shot_loss"] = few_shot.detach()
             total = total + self.recipe.few_shot_weight * few_shot
@@ -118,14 +117,17 @@ class Objective(nn.Module):
             total = total + self.recipe.attention_weight * places
         return total, parts
 
-    def _join(self, emotion: Tensor, au: Tensor, told: Tensor, faces: float) -> Tensor:
-        """Add the tasks up; `told` is whether any face of the step has a label of the AU task.
+    def _join(self, emotion: Tensor, au: Tensor, step: Labels, intensities: bool, faces: float) -> Tensor:
+        """Add the tasks up, of which the losses are those of a share `faces` of the `step`'s faces.
 
-        The losses are those of a share `faces` of the step's faces. The learned weights' own term has to be that share
-        of it too.
+        With learned weights their own term has to be that share of it too, and the AU task has none where no face of
+        the step has a label of it.
         """
         if self.uncertainty is None:
             return emotion + float(self.recipe.au_weight) * au
+        told = (~step.aus.isnan()).any()
+        if intensities:
+            told = told | (~step.intensities.isnan()).any()
         known = torch.stack([torch.ones_like(told), told])
         if faces == 1:
             return self.uncertainty([emotion, au], known)

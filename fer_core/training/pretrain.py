@@ -240,6 +240,7 @@ def _epochs(
                 )
             history.append({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - start, 3)})
             states: dict[str, Any] = {"learner": learner, "optimizer": optimizer, "precision": precision}
-            checkpoint.save({name: item.state_dict() for name, item in states.items()} | {"history": history})
+            if checkpoint.is_due or len(history) == epochs:
+                checkpoint.save({name: item.state_dict() for name, item in states.items()} | {"history": history})
             bar.advance(1, **row)
     return history

@@ -5,6 +5,7 @@ see one piece at a time: with them, pieces are another training, if a like one.)
 halved and the step begins anew; the batch that the recipe asks for stays.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from fer_core.training.distributed import pieces, sum_gradients, world
 from fer_core.training.objective import Labels
 from fer_core.training.recompute import kept_statistics
 from fer_core.training.sam import frozen_statistics
+from fer_core.training.tally import Found
 
 if TYPE_CHECKING:
     from fer_core.training.learner import Learner
@@ -28,16 +30,6 @@ class Sample(NamedTuple):
     images: Tensor
     labels: Labels
     classes: Tensor
-
-
-class Found(NamedTuple):
-    """What this process found in its share of a step: the loss and how many pictures it has right, both of which add
-    up over processes, and the parts of the loss, which do too; all detached.
-    """
-
-    loss: Tensor
-    right: Tensor
-    parts: dict[str, Tensor]
 
 
 def take_step(
@@ -119,8 +111,7 @@ def _accumulated(
 ) -> Found:
     parts_of_batch, factor = pieces(len(sample.images), learner.micro_batch)
     learner.optimizer.zero_grad(set_to_none=True)
-    total = right = torch.zeros((), device=sample.images.device)
-    sums: dict[str, Tensor] = {}
+    found: list[Found] = []
     for rows in parts_of_batch:
         alone = rows.stop - rows.start == len(sample.images)
         images = sample.images if alone else sample.images[rows]
@@ -134,15 +125,21 @@ def _accumulated(
             few_shot = learner.few_shot_loss(task, pictures) / (world() * factor)
         scores = learner.scores(output, labels.target)
         loss, parts = learner.objective(output, scores, labels, weights, few_shot, None if alone else sample.labels)
-        _backward(learner, loss * factor)
-        with torch.no_grad():
-            total = total + loss.detach() * factor
-            right = right + factor * (output.logits.argmax(1) == sample.classes[rows].argmax(1)).sum()
-            for name, value in parts.items():
-                sums[name] = sums[name] + value * factor if name in sums else value * factor
+        _backward(learner, loss if factor == 1 else loss * factor)
+        found.append(Found(loss.detach(), output.logits.detach(), sample.classes[rows], parts, factor))
+    whole = found[0] if len(found) == 1 and factor == 1 else _added(found, factor)
     if weights is not None:
-        sums |= {"sample_weight_deviation": weights.std(correction=0), "sample_weights": weights}
-    return Found(total, right, sums)
+        sums = whole.parts | {"sample_weight_deviation": weights.std(correction=0), "sample_weights": weights}
+        whole = whole._replace(parts=sums)
+    return whole
+
+
+def _added(found: Sequence[Found], factor: float) -> Found:
+    """Add up what the pieces found."""
+    names = {name: None for piece in found for name in piece.parts}
+    parts = {name: factor * torch.stack([p.parts[name] for p in found if name in p.parts]).sum() for name in names}
+    logits, classes = torch.cat([piece.logits for piece in found]), torch.cat([piece.classes for piece in found])
+    return Found(factor * torch.stack([piece.loss for piece in found]).sum(), logits, classes, parts, factor)
 
 
 def _backward(learner: "Learner", loss: Any) -> None:

@@ -229,12 +229,16 @@ def test_training_has_all_its_rows(tmp_path: Path) -> None:
     assert found.details["batch"] == 4 and len(found.details["checkpoint_seconds"]) == 3  # type: ignore[arg-type]
 
 
-def test_a_short_epoch_pays_its_share_of_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_pays_its_share_of_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     side = training.ours(TINY, 3, CPU, {})
     turn = side.make()
-    times = iter([0.0, 2.0, 9.0, 9.5])  # start, trained, saved, validated
-    monkeypatch.setattr(training, "clock", lambda device: next(times))
-    assert turn() == pytest.approx(12 / (2 + 7 * 12 / 2700))
+    for saving, between in (
+        (7.0, 700.0),  # a hundred times as long as the save
+        (0.5, 2 * 2700 / 12),  # an epoch of all faces, which takes longer
+    ):
+        times = iter([0.0, 2.0, 2 + saving, 2.5 + saving])  # start, trained, saved, validated
+        monkeypatch.setattr(training, "clock", lambda device, times=times: next(times))
+        assert turn() == pytest.approx(12 / (2 + saving * 2 / between))
     side.close()
 
 

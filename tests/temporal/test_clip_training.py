@@ -1,5 +1,6 @@
 """Training on clips: order is learned by what can, interrupted runs end with the same bytes, weights go in and out."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -85,6 +86,7 @@ EVERYTHING = {
      {"temporal": "lstm", "temporal_layers": 2} | EVERYTHING],
 )  # fmt: skip
 def test_interrupted_and_resumed_ends_with_the_same_bytes(changes, tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_core.training.checkpoint.SHARE", math.inf)  # save at every epoch
     data = {"train": clip_sets.clips(24, 0), "validation": clip_sets.clips(12, 1)}
     weights = {f"encoder.{k}": v for k, v in still().encoder.state_dict().items()}
     settings = {"epochs": 4, "data": data, "initial": weights, "temporal_dropout": 0.3} | changes

@@ -100,7 +100,8 @@ def test_a_step_follows_both_losses_and_tells_the_part() -> None:
     made.model.train(), twin.model.train()
     sample = made.sample(torch.arange(24), draw())
     before = [item.detach().clone() for item in made.model.parameters()]
-    loss, _, parts = made.step(0, sample, draw(), draw())
+    found = made.step(0, sample, draw(), draw())
+    loss, parts = found.loss, found.parts
     output = twin.model(sample.images)
     emotion = torch.nn.functional.cross_entropy(output.scores, twin.faces.labels)
     places = attention_loss(output.attention, maps_of(twin.faces))
@@ -143,7 +144,8 @@ def test_a_step_beside_other_techniques(changes: dict[str, Any]) -> None:
     conv = made.model.attention.module.conv.weight
     before = conv.detach().clone()
     made.model.train()
-    loss, _, parts = made.step(0, made.sample(torch.arange(24), draw()), draw(), draw())
+    found = made.step(0, made.sample(torch.arange(24), draw()), draw(), draw())
+    loss, parts = found.loss, found.parts
     assert loss.isfinite() and parts["attention_loss"] > 0 and not conv.equal(before)
 
 
@@ -157,7 +159,7 @@ def test_weak_or_missing_or_placeless_labels_are_refused_and_weight_0_needs_none
     sample = made.sample(torch.arange(24), draw())
     assert sample.labels.regions is None
     made.model.train()
-    assert "attention_loss" not in made.step(0, sample, draw(), draw())[2]
+    assert "attention_loss" not in made.step(0, sample, draw(), draw()).parts
 
 
 def test_a_batch_without_annotated_faces_teaches_nothing() -> None:
@@ -165,7 +167,8 @@ def test_a_batch_without_annotated_faces_teaches_nothing() -> None:
     unknown = made.faces.aus.isnan().all(1).nonzero()[:, 0][:6]
     made.model.train()
     sample = made.sample(unknown, draw())
-    loss, _, parts = made.step(0, sample, draw(), draw())
+    found = made.step(0, sample, draw(), draw())
+    loss, parts = found.loss, found.parts
     assert parts["attention_loss"] == 0 and loss.isfinite()
 
 

@@ -1,5 +1,6 @@
 """A run that is killed goes on from its last epoch and ends with the same bytes as one that was not."""
 
+import math
 import os
 import signal
 import threading
@@ -11,9 +12,18 @@ import torch
 from training_runs import EPOCHS, RUNS
 
 from fer_core.progress import Bar
+from fer_core.training import checkpoint as checkpoints
+from fer_core.training import loop
 from fer_core.training.checkpoint import Checkpoint
+from fer_core.training.learner import Learner
 
 SURVIVED = 3
+
+
+@pytest.fixture(autouse=True)
+def at_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save as often as possible: these epochs take no longer than a save does."""
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +158,69 @@ def test_clearing_removes_both(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["last.pt", "previous.pt"]
     checkpoint.clear()
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_save_is_due_when_a_hundred_times_its_seconds_have_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(checkpoints, "SHARE", 0.01)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    checkpoint = Checkpoint(tmp_path)
+    assert checkpoint.is_due, "the first one is"
+    plain = torch.save
+
+    def slow(state: Any, path: Path) -> None:
+        plain(state, path)
+        now[0] += 0.5
+
+    monkeypatch.setattr(torch, "save", slow)
+    checkpoint.save({"epoch": 1})
+    assert not checkpoint.is_due
+    now[0] += 49.9
+    assert not checkpoint.is_due
+    now[0] += 0.2
+    assert checkpoint.is_due
+
+
+@pytest.mark.parametrize("kind", ["train", "simclr"])
+def test_a_run_that_seldom_saves_still_saves_its_end(
+    kind: str, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SHARE", 1e-9)
+    saved: list[int] = []
+    plain = Checkpoint.save
+
+    def save(self: Checkpoint, state: dict[str, Any]) -> None:
+        saved.append(len(state["history"]))
+        plain(self, state)
+
+    monkeypatch.setattr(Checkpoint, "save", save)
+    assert RUNS[kind](tmp_path) == whole[kind]
+    assert saved == [1, EPOCHS]
+
+
+def test_checksums_are_left_out_of_checkpoints_only(tmp_path: Path) -> None:
+    Checkpoint(tmp_path).save({"epoch": 1})
+    assert torch.serialization.get_crc32_options(), "other files have them"
+
+
+@pytest.mark.parametrize("kind", ["train", "everything"])
+def test_how_many_batches_are_augmented_in_a_row_changes_nothing(
+    kind: str, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    for name in ("sample", "step"):
+        plain = getattr(Learner, name)
+
+        def told(*args: Any, plain: Any = plain, name: str = name) -> Any:
+            made.append(name)
+            return plain(*args)
+
+        monkeypatch.setattr(Learner, name, told)
+    assert RUNS[kind](tmp_path / "in a row") == whole[kind]
+    assert made[:2] == ["sample", "sample"], "small batches are"
+    made.clear()
+    monkeypatch.setattr(loop, "IN_A_ROW", 0)
+    assert RUNS[kind](tmp_path / "one by one") == whole[kind]
+    assert made[:3] == ["sample", "step", "sample"]
