@@ -68,7 +68,7 @@ def chosen(only: str) -> list[str]:
 def main(
     only: str = typer.Option("", help=f"Parts, comma between; all: {', '.join(PARTS)}."),
     models: str = typer.Option("", help="Of the networks, only those named, comma between."),
-    rounds: int = typer.Option(5, help="Turns of every side that count."),
+    rounds: int = typer.Option(7, help="Turns of every side that count."),
     threads: int = typer.Option(0, help="PyTorch's, for every side; 0: one a core."),
     clock: str = typer.Option("wall", help="wall | cpu (seconds of the process: steadier where others compute too)."),
     quick: bool = typer.Option(False, "--quick", help="Two short rounds: whether it runs, not how fast."),

@@ -16,6 +16,7 @@ from fer_core.errors import DataError
 
 MIB = 2**20
 OURS, CEILING = "ours", "ceiling"
+SETTLE = 0.3  # seconds between two turns: a loader's processes read ahead for a while after their own
 Turn = Callable[[], float]  # one turn of a side; returns pictures a second
 # wall: what a user waits. cpu: seconds of all threads of this process, which other programs change less
 clocks = {"of": "wall"}
@@ -83,7 +84,7 @@ class Spread:
 
 
 def compare(part: str, case: str, sides: Sequence[Side], rounds: int) -> Comparison:
-    """Build every side, run each once uncounted, then all in turn for `rounds` rounds.
+    """Build every side, run each twice uncounted, then all in turn for `rounds` rounds.
 
     The order is rotated by one each round and turned round every second time, so that no side always runs first or
     behind the same neighbour. A side that cannot be built because a package or file is missing is left out with why.
@@ -101,6 +102,7 @@ def compare(part: str, case: str, sides: Sequence[Side], rounds: int) -> Compari
                     found.missing[side.name] = str(reason)
                     continue
             found.memory[side.name] = added.get("mib")
+        in_turn(turns, 1)
         found.rates = in_turn(turns, rounds)
     finally:
         for side in sides:
@@ -118,6 +120,7 @@ def in_turn(turns: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds):
         for name in order(list(turns), number):
+            time.sleep(SETTLE)
             rates[name].append(turns[name]())
     return rates
 
@@ -153,13 +156,14 @@ def timed(work: Callable[[], int], device: torch.device) -> Turn:
 
 
 def steps_for(step: Callable[[], object], seconds: float, device: torch.device, least: int = 3) -> int:
-    """Return how many of `step` fill `seconds`, at least `least`, after two that are not counted."""
+    """Return how many of `step` fill `seconds`, at least `least`, as those of a fifth of it tell."""
     step()
     step()
-    start = clock(device)
-    for _ in range(2):
+    start, count = clock(device), 0
+    while not count or clock(device) - start < seconds / 5:
         step()
-    return max(least, round(seconds / max(1e-6, (clock(device) - start) / 2)))
+        count += 1
+    return max(least, round(seconds * count / max(1e-6, clock(device) - start)))
 
 
 def repeat(step: Callable[[], object], steps: int, batch: int) -> Callable[[], int]:

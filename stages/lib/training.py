@@ -124,6 +124,7 @@ def _train(
 
     from fer_core.labels import from_card
     from fer_core.recipe import Recipe
+    from fer_core.training.distributed import world
     from fer_core.training.faces import load_faces, trained_on
     from fer_core.training.loop import train
 
@@ -147,7 +148,7 @@ def _train(
             if pretraining := _pretraining(initial):
                 write_json(folder / "pretraining.json", pretraining)
             before = _seconds_before(initial, typed.synthesis, inputs.synthetic)
-            facts = {"fingerprint": slot.folder.name, "weak_aus": typed.has_au_head and weak}
+            facts = {"fingerprint": slot.folder.name, "processes": world(), "weak_aus": typed.has_au_head and weak}
             write_json(folder / "status.json", _status(trained, before, typed.seed) | facts | figures)
 
     by_first(finish)

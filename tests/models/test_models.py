@@ -17,6 +17,9 @@ DEMO = [
 OTHERS = [("test_convnext3", {}), ("test_mambaout", {}), ("swin_tiny_patch4_window7_224", {"depths": (1, 1, 1, 1)})]
 
 
+ORDERS = (torch.contiguous_format, torch.channels_last)
+
+
 def build(name="test_resnet", args=None, in_chans=3, size=64, classes=5, aus=3, attention="none", **more):
     torch.manual_seed(0)
     return build_model(
@@ -65,6 +68,20 @@ def test_features_are_timms_own_on_normalised_pictures():
         torch.testing.assert_close(model.features(images), expected)
         torch.testing.assert_close(model(images).logits, model.head(expected))
         torch.testing.assert_close(model(images).au_logits, model.au_head(expected))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_order_in_memory_does_not_matter_to_the_normalisation(channels):
+    """Channels-last pictures are normalised row by row: to the same numbers, in their own order."""
+    encoder = build("resnet10t", in_chans=channels).encoder
+    images = torch.rand(2, channels, 48, 64)  # of unequal sides: a mix-up would be seen
+    planes, last = (images.clone(memory_format=order).requires_grad_() for order in ORDERS)
+    one, other = encoder._normalised(planes), encoder._normalised(last)
+    assert one.equal((planes - encoder.mean) / encoder.std) and other.equal(one)
+    assert one.is_contiguous() and other.is_contiguous(memory_format=torch.channels_last)
+    one.square().sum().backward()
+    other.square().sum().backward()
+    assert last.grad.equal(planes.grad)
 
 
 def test_grey_normalisation_is_the_mean_of_the_colours():
