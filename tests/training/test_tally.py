@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fer_core.training import tally
+from fer_core.training.step import _added
 from fer_core.training.tally import Found, Tally
 
 
@@ -21,6 +22,7 @@ def test_means_are_over_faces(together: int, monkeypatch: pytest.MonkeyPatch) ->
     counted = Tally()
     for step in steps:
         counted.add(len(step.logits), step)
+        assert len(counted._waiting) < together, "an epoch may be long"
     loss = sum(float(step.loss) * len(step.logits) for step in steps) / 17
     part = sum(float(step.parts["au_loss"]) * len(step.logits) for step in steps) / 17
     right = sum(int((step.logits.argmax(1) == step.classes.argmax(1)).sum()) for step in steps)
@@ -45,3 +47,12 @@ def test_a_step_with_other_parts_is_no_step_of_the_epoch() -> None:
     counted.add(6, one._replace(parts={"emotion_loss": one.loss}))
     with pytest.raises(RuntimeError):
         counted.means()
+
+
+def test_pieces_add_up_and_count_by_their_factor() -> None:
+    one, other = found(3, 0), found(2, 1)
+    whole = _added([one, other._replace(parts={"emotion_loss": other.loss})], 0.5)
+    assert whole.loss == 0.5 * (one.loss + other.loss) and whole.factor == 0.5
+    assert whole.parts["emotion_loss"] == whole.loss and whole.parts["au_loss"] == 0.5 * one.parts["au_loss"]
+    assert whole.logits.equal(torch.cat([one.logits, other.logits]))
+    assert whole.classes.equal(torch.cat([one.classes, other.classes]))

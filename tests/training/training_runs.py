@@ -52,6 +52,7 @@ EVERYTHING = training_sets.recipe(
     sam=0.02,
     ema=0.9,
     clip_grad=5.0,
+    augment="generic",
     mix="mixup",
     mix_alpha=0.1,
 )
