@@ -78,9 +78,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     return outputs(folder)
 
 
-def second_epoch(folder: Path, kind: str) -> Callable[[], bool]:
-    """Whether a run of this kind has finished its second epoch, as a kept earlier checkpoint tells."""
-    return lambda: any((folder / ".work" / kind).glob("*/work/previous.pt"))
+def saved(folder: Path, kind: str) -> Callable[[], bool]:
+    """Whether a run of this kind has kept its first epoch; the next save may be due when the run ends."""
+    return lambda: any((folder / ".work" / kind).glob("*/work/last.pt"))
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -110,11 +110,11 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = times(folder / ".work/standin")
 
     with warm_process(environment(folder)) as warm:  # as under `make repro`: the one that computes is a fork
-        kill_when(folder, second_epoch(folder, "pretrain"), **warm)
+        kill_when(folder, saved(folder, "pretrain"), **warm)
     remember(folder, "pretrain")
     after = times(folder / "data/raw/standin")
     assert names and all(after[name] == before[name] for name in names), "finished pictures were not drawn again"
-    kill_when(folder, second_epoch(folder, "train"))
+    kill_when(folder, saved(folder, "train"))
     remember(folder, "train")
     return folder
 
