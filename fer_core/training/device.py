@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fer_core.choices import NAMES
 from fer_core.errors import ConfigError, unknown_name
+from fer_core.models.cpu import pad_small_maps
 
 
 def pick_device() -> torch.device:
@@ -70,7 +71,7 @@ class Precision:
     "Mixed Precision Training", ICLR 2018) and a step whose gradients overflow is left out, both by torch's GradScaler.
 
     Args:
-        model: decides what `auto` means.
+        model: decides what `auto` means; with bf16 on a CPU its convolutions pad small maps (`pad_small_maps`).
         device: where it runs.
         name: auto, fp32, bf16 or fp16.
     """
@@ -79,6 +80,8 @@ class Precision:
         self.device, self.dtype = device, precision_of(model, device, name)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self._unscaled = False
+        if device.type == "cpu" and self.dtype == torch.bfloat16:
+            pad_small_maps(model)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""

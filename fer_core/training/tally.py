@@ -1,7 +1,7 @@
 """The train figures of an epoch, put together many steps at a time.
 
-An operation on a few numbers takes 10 to 20 µs between the layers of a network, on a CPU and a GPU alike; a dozen of
-them in every step would be a hundredth of a small step's time.
+An operation on a few numbers takes 10 to 20 µs between the layers of a network on a CPU; a dozen of them in every step
+would be a hundredth of a small step's time.
 """
 
 from typing import NamedTuple
