@@ -37,7 +37,7 @@ def _is_watched(module: nn.Module) -> bool:
     return _choose_padding in module._forward_pre_hooks.values()
 
 
-def _choose_padding(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+def _choose_padding(module: Any, inputs: tuple[Any, ...]) -> None:
     """Set the mode to what `torch.nn.functional.pad` is called with before the convolution, or to none of it."""
     extents, kernel, dilation = inputs[0].shape[2:], module.kernel_size, module.dilation
     small = any(extent <= (width - 1) * gap for extent, width, gap in zip(extents, kernel, dilation, strict=True))

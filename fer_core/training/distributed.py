@@ -83,14 +83,15 @@ def pieces(count: int, most: int) -> tuple[list[slice], float]:
         The parts, and the factor on their losses: 1, or where all processes do the same 1 / their number.
     """
     if count < world():
-        return _cut(slice(0, count), -(-count // most)), 1 / world()
+        return cut(slice(0, count), -(-count // most)), 1 / world()
     shares = _shares(count)
     largest = max(part.stop - part.start for part in shares)
     smallest = min(part.stop - part.start for part in shares)
-    return _cut(shares[rank()], min(-(-largest // most), smallest)), 1.0
+    return cut(shares[rank()], min(-(-largest // most), smallest)), 1.0
 
 
-def _cut(rows: slice, parts: int) -> list[slice]:
+def cut(rows: slice, parts: int) -> list[slice]:
+    """Return `rows` in so many contiguous parts, equal but for one row."""
     total = rows.stop - rows.start
     bounds = [rows.start + total * number // parts for number in range(parts + 1)]
     return [slice(low, high) for low, high in pairwise(bounds)]

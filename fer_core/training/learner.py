@@ -1,6 +1,5 @@
 """All that one run trains: the model, its objective and optimiser, and what the recipe adds to a step."""
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -28,6 +27,7 @@ from fer_core.training.device import Precision, derived_seed
 from fer_core.training.distributed import world
 from fer_core.training.ema import Ema
 from fer_core.training.faces import FaceSet
+from fer_core.training.memory import MicroBatch
 from fer_core.training.objective import Labels, Objective
 from fer_core.training.optim import build_optimizer
 from fer_core.training.predict import pooled_features, predict
@@ -57,7 +57,7 @@ class Learner:
         trained: everything that the optimiser moves.
         ema: the average of the weights, where the recipe keeps one.
         precision: of the network's passes.
-        micro_batch: pictures that go through the network at once.
+        micro_batch: how many pictures go through the network at once.
     """
 
     def __init__(self, recipe: Recipe, model: FerModel, faces: FaceSet, labels: LabelSet) -> None:
@@ -88,18 +88,22 @@ class Learner:
         self.sam = Sam(self.trained, recipe.sam) if recipe.sam > 0 else None
         self.precision = Precision(model, device, recipe.precision)
         self.network: Callable[[Tensor], Output] = torch.compile(model) if recipe.compile else model
-        self.micro_batch = sys.maxsize if recipe.micro_batch == AUTO else int(recipe.micro_batch)
+        advice = "set `batch_size` lower, `grad_checkpointing: true`, or a smaller `backbone` or size"
+        self.micro_batch = MicroBatch(MicroBatch.most(recipe.micro_batch), recipe.batch_size, advice)
         self._refuse_parts()
         self._prepare_rare(faces)
         self.refresh()
 
     def _refuse_parts(self) -> None:
         key = self.recipe.needs_whole_batch
-        if key is not None and (world() > 1 or self.micro_batch < self.recipe.batch_size):
+        if key is None:
+            return
+        if world() > 1 or self.micro_batch.size < self.recipe.batch_size:
             raise ConfigError(
                 f"`{key}` compares all pictures of a batch with each other: expected one process and `micro_batch` "
                 f"of {AUTO} or at least {self.recipe.batch_size}; got {world()} and {self.recipe.micro_batch}."
             )
+        self.micro_batch.least = self.recipe.batch_size
 
     def _prepare_rare(self, faces: FaceSet) -> None:
         recipe, labels = self.recipe, faces.labels.cpu()

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fer_core.errors import ConfigError
-from fer_core.progress import note
 from fer_core.sampling.few_shot import Episode
 from fer_core.training.distributed import pieces, sum_gradients, world
 from fer_core.training.objective import Labels
@@ -66,39 +64,11 @@ def _gradients(
     weights: Tensor | None = None,
 ) -> Found:
     """Set the parameters' gradients to those of this process's share; in smaller pieces when memory runs out."""
-    while True:
-        try:
-            return _accumulated(learner, sample, task, pictures, draws, weights)
-        except RuntimeError as error:
-            if not _out_of_memory(error):
-                raise
-            _refuse_to_halve(learner, len(sample.images), error)
-        # out of the handler, whose traceback holds the tensors that filled the memory
-        learner.micro_batch = -(-min(learner.micro_batch, len(sample.images)) // 2)
-        note(
-            f"out of memory: from here on {learner.micro_batch} pictures at once; a step still sees "
-            f"{learner.recipe.batch_size}"
-        )
-        learner.optimizer.zero_grad(set_to_none=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _refuse_to_halve(learner: "Learner", count: int, error: RuntimeError) -> None:
-    if world() > 1:  # the others wait at a batch norm for as many pieces as were agreed on
-        raise ConfigError(
-            f"Memory ran out with {learner.micro_batch} pictures at once in each of {world()} processes: set "
-            "`micro_batch` to fewer."
-        ) from error
-    if learner.recipe.needs_whole_batch or min(learner.micro_batch, count) == 1:
-        raise ConfigError(
-            f"Memory ran out with {min(learner.micro_batch, count)} pictures at once, and they cannot be fewer: set "
-            "`batch_size` lower, `grad_checkpointing: true`, or a smaller `backbone` or size."
-        ) from error
+    return learner.micro_batch.fit(
+        len(sample.images),
+        lambda: _accumulated(learner, sample, task, pictures, draws, weights),
+        lambda: learner.optimizer.zero_grad(set_to_none=True),
+    )
 
 
 def _accumulated(
@@ -109,7 +79,7 @@ def _accumulated(
     draws: tuple[torch.Generator, torch.Generator] | None,
     weights: Tensor | None,
 ) -> Found:
-    parts_of_batch, factor = pieces(len(sample.images), learner.micro_batch)
+    parts_of_batch, factor = pieces(len(sample.images), learner.micro_batch.size)
     learner.optimizer.zero_grad(set_to_none=True)
     found: list[Found] = []
     for rows in parts_of_batch:

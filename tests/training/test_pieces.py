@@ -92,7 +92,7 @@ def test_out_of_memory_halves_and_says_so(error: RuntimeError, capsys: pytest.Ca
     network = made.network = Short(made.model, 5, error)  # type: ignore[assignment,arg-type]
     row = train_epoch(made, 0)
     assert network.seen[:6] == [16, 8, 4, 4, 4, 4]
-    assert made.micro_batch == 4
+    assert made.micro_batch.size == 4
     told = capsys.readouterr().err
     assert "from here on 8 pictures at once; a step still sees 16" in told
     assert "from here on 4 pictures at once" in told
