@@ -17,6 +17,7 @@ from fer_core.temporal import ClipModel, build_clip_model
 from fer_core.temporal.mean import Mean
 from fer_core.training.device import derived_seed
 from fer_core.training.optim import layer_groups
+from fer_core.training.recompute import checkpoint_activations
 
 Initial = Mapping[str, Tensor] | Path  # a still-image model's state dict, or the file of it
 _ENCODER = "encoder."
@@ -29,7 +30,7 @@ def new_clip_model(recipe: Recipe, channels: int, classes: int) -> nn.Module:
     weights are those of a still-image model, see `load_still`.
 
     Raises:
-        ConfigError: a name is unknown or a size out of its range.
+        ConfigError: a name is unknown, a size out of its range, or the encoder cannot do `grad_checkpointing`.
     """
     prepare_cpu()
     torch.manual_seed(derived_seed(recipe.seed, 0))
@@ -43,7 +44,7 @@ def new_clip_model(recipe: Recipe, channels: int, classes: int) -> nn.Module:
             attention=recipe.attention,
             drop_path=recipe.drop_path,
         ).to(memory_format=torch.channels_last)
-    return build_clip_model(
+    model = build_clip_model(
         recipe.temporal,
         encoder,
         classes,
@@ -52,6 +53,9 @@ def new_clip_model(recipe: Recipe, channels: int, classes: int) -> nn.Module:
         dropout=recipe.temporal_dropout,
         channels=channels,
     )
+    if recipe.grad_checkpointing:
+        checkpoint_activations(model if encoder is None else encoder.backbone, recipe.timm or recipe.temporal)
+    return model
 
 
 def load_still(model: nn.Module, initial: Initial) -> str:

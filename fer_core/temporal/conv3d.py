@@ -14,6 +14,7 @@ the real steps.
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torchvision.models.video.resnet import BasicBlock, BasicStem, Conv3DSimple
 
 from fer_core.temporal.frames import check_sizes
@@ -81,11 +82,16 @@ class Conv3d(nn.Module):
         self.layer2 = _stage(width, 2 * width, stride=2)
         self.layer3 = _stage(2 * width, 4 * width, stride=2)
         self.layer4 = _stage(4 * width, 8 * width, stride=2)
+        self.grad_checkpointing = False
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(8 * width, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):  # He et al., ICCV 2015, as torchvision's
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep the activations between blocks alone, or all; named as timm's networks have it."""
+        self.grad_checkpointing = enable
 
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
         """Return the logits."""
@@ -94,7 +100,10 @@ class Conv3d(nn.Module):
         x = _normalised(self.stem[1], self.stem[0](x), steps).relu()
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
-                x, steps = block(x, steps)
+                if self.grad_checkpointing and torch.is_grad_enabled():
+                    x, steps = checkpoint(block, x, steps, use_reentrant=False)
+                else:
+                    x, steps = block(x, steps)
         places = x.mean(dim=(3, 4))
         pooled = places.mean(dim=2) if steps is None else places.sum(dim=2) / steps.sum(dim=1, keepdim=True)
         return self.fc(self.dropout(pooled))

@@ -15,8 +15,10 @@ from fer_core.temporal.predict import predict_clips
 from fer_core.training.device import Precision
 from fer_core.training.ema import Ema
 from fer_core.training.faces import FaceSet
+from fer_core.training.memory import MicroBatch
 from fer_core.training.objective import Objective
 from fer_core.training.optim import build_optimizer
+from fer_core.training.recompute import backward
 from fer_core.training.sam import Sam, frozen_statistics
 
 
@@ -25,6 +27,8 @@ class ClipLearner:
 
     Attributes:
         model: what is trained.
+        network: the same, compiled where the recipe asks for it.
+        micro_batch: how many clips go through the network at once; the recipe says so in frames.
         ema: the average of its weights, where the recipe keeps one.
         objective: the recipe's emotion loss, of which `epoch` decides where `drw` defers class weights.
     """
@@ -50,6 +54,13 @@ class ClipLearner:
         self.ema = Ema(model, recipe.ema) if recipe.ema > 0 else None
         self.sam = Sam(model.parameters(), recipe.sam) if recipe.sam > 0 else None
         self.precision = Precision(model, clips.rows.device, recipe.precision)
+        self.network = torch.compile(model) if recipe.compile else model
+        self.micro_batch = MicroBatch(
+            max(1, MicroBatch.most(recipe.micro_batch) // clips.rows.shape[1]),
+            self.batch_size,
+            "set `batch_size` lower, `grad_checkpointing: true`, or a smaller `backbone`, `temporal_hidden` or size",
+            things="clips",
+        )
 
     @property
     def evaluated(self) -> nn.Module:
@@ -91,24 +102,32 @@ class ClipLearner:
         """
         images, mask = self.clips.clips(index)
         images = augment_clips(self.recipe.augment, images, mask, generator)
-        loss, logits = self._loss(images, mask, index)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.precision.backward(loss)
+        loss, logits = self._gradients(images, mask, index)
         if self.sam is not None:
             self.sam.climb()
-            self.optimizer.zero_grad(set_to_none=True)
             with frozen_statistics(self.model):
-                self.precision.backward(self._loss(images, mask, index)[0])
+                self._gradients(images, mask, index)
             self.sam.descend()
         self.precision.step(self.optimizer, list(self.model.parameters()), self.recipe.clip_grad)
         if self.ema is not None:
             self.ema.update(number)
-        return loss.detach(), logits.detach()
+        return loss, logits
 
-    def _loss(self, images: Tensor, mask: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        with self.precision.autocast():
-            logits = self.model(images, mask)
-        return self.objective.emotion_loss(logits.float(), self.targets[index]), logits
+    def _gradients(self, images: Tensor, mask: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Set the parameters' gradients to those of the batch; return its loss and logits, detached."""
+
+        def attempt() -> tuple[Tensor, Tensor]:
+            self.optimizer.zero_grad(set_to_none=True)
+            losses, logits = [], []
+            for rows in self.micro_batch.parts(len(index)):
+                with self.precision.autocast():
+                    logits.append(self.network(images[rows], mask[rows]))
+                target = self.targets[index[rows]]
+                losses.append(self.objective.emotion_loss(logits[-1].float(), target) * (len(target) / len(index)))
+                backward(self.model, self.precision, losses[-1], recomputed=self.recipe.grad_checkpointing)
+            return torch.stack(losses).sum().detach(), torch.cat(logits).detach()
+
+        return self.micro_batch.fit(len(index), attempt, lambda: self.optimizer.zero_grad(set_to_none=True))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resumed run needs, tensors and plain values."""

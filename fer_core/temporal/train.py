@@ -3,12 +3,13 @@
 It goes by the same recipe as the training on pictures (`fer_core.training.loop`), as far as that speaks of clips:
 `backbone`, `attention`, the losses with `drw` and `label_smoothing`, every sampler (the curriculum too: a clip's loss
 is as good a measure of its ease as a picture's), optimiser, schedule, `layer_decay`, `sam`, `ema`, `clip_grad`,
-`precision` and all sizes. `augment` is one change a clip, see `augment_clips`. The encoder, where it starts
-from a trained still-image model, has a share `temporal_encoder_lr` of the learning rate: at the full rate some hundred
-clips spoil what thousands of pictures taught; at 0 it is frozen, the statistics of its batch norms too. A batch has at
-most as many frames as the recipe's has pictures, each clip counted as long as the longest, so that memory and the
-number of steps a frame stay alike. But it has two clips or more: of clips longer than half the recipe's batch it has
-up to two clips' frames, and needs that memory.
+`precision`, `compile`, `grad_checkpointing` and all sizes. `augment` is one change a clip, see `augment_clips`. The
+encoder, where it starts from a trained still-image model, has a share `temporal_encoder_lr` of the learning rate: at
+the full rate some hundred clips spoil what thousands of pictures taught; at 0 it is frozen, the statistics of its batch
+norms too. A batch has at most as many frames as the recipe's has pictures, each clip counted as long as the longest, so
+that memory and the number of steps a frame stay alike. But it has two clips or more: of clips longer than half the
+recipe's batch it has up to two clips' frames. Of them `micro_batch` frames go through the network at once, whole clips
+and one at least; half as many whenever memory runs out.
 
 What does nothing here: `init`, `weights` and `ssl` (first weights are a still-image model's), `head` (linear), `target`
 (the class), AU heads and AU losses, the teaching of an AU-guided attention, few-shot episodes, `meta`, `mix`,

@@ -8,10 +8,11 @@ keeps them, so that weights and statistics are those of plain training.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fer_core.errors import ConfigError
+from fer_core.training.device import Precision
 
 
 def checkpoint_activations(backbone: nn.Module, name: str) -> None:
@@ -24,6 +25,15 @@ def checkpoint_activations(backbone: nn.Module, name: str) -> None:
         backbone.set_grad_checkpointing(True)  # type: ignore[operator]
     except (AttributeError, AssertionError) as error:
         raise ConfigError(f"Expected `grad_checkpointing` to be false for {name!r}, which cannot do it.") from error
+
+
+def backward(model: nn.Module, precision: Precision, loss: Tensor, *, recomputed: bool) -> None:
+    """Add the gradients of `loss`; `recomputed` where activations are computed again meanwhile."""
+    if recomputed:
+        with kept_statistics(model):
+            precision.backward(loss)
+    else:
+        precision.backward(loss)
 
 
 @contextmanager

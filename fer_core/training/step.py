@@ -6,7 +6,7 @@ halved and the step begins anew; the batch that the recipe asks for stays.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from fer_core.sampling.few_shot import Episode
 from fer_core.training.distributed import pieces, sum_gradients, world
 from fer_core.training.objective import Labels
-from fer_core.training.recompute import kept_statistics
+from fer_core.training.recompute import backward
 from fer_core.training.sam import frozen_statistics
 from fer_core.training.tally import Found
 
@@ -95,7 +95,8 @@ def _accumulated(
             few_shot = learner.few_shot_loss(task, pictures) / (world() * factor)
         scores = learner.scores(output, labels.target)
         loss, parts = learner.objective(output, scores, labels, weights, few_shot, None if alone else sample.labels)
-        _backward(learner, loss if factor == 1 else loss * factor)
+        loss_here = loss if factor == 1 else loss * factor
+        backward(learner.model, learner.precision, loss_here, recomputed=learner.recipe.grad_checkpointing)
         found.append(Found(loss.detach(), output.logits.detach(), sample.classes[rows], parts, factor))
     whole = found[0] if len(found) == 1 and factor == 1 else _added(found, factor)
     if weights is not None:
@@ -110,11 +111,3 @@ def _added(found: Sequence[Found], factor: float) -> Found:
     parts = {name: factor * torch.stack([p.parts[name] for p in found if name in p.parts]).sum() for name in names}
     logits, classes = torch.cat([piece.logits for piece in found]), torch.cat([piece.classes for piece in found])
     return Found(factor * torch.stack([piece.loss for piece in found]).sum(), logits, classes, parts, factor)
-
-
-def _backward(learner: "Learner", loss: Any) -> None:
-    if learner.recipe.grad_checkpointing:
-        with kept_statistics(learner.model):
-            learner.precision.backward(loss)
-    else:
-        learner.precision.backward(loss)

@@ -52,6 +52,9 @@ _USED: dict[str, Any] = {
     "weight_decay": 0.05,
     "warmup_epochs": 1,
     "precision": "fp32",
+    "micro_batch": "auto",
+    "compile": False,
+    "grad_checkpointing": False,
     "seed": 0,
 }
 RECIPE = Recipe(**_IDLE | _USED)
