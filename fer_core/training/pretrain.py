@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from fer_core.progress import Bar
 from fer_core.training.checkpoint import Checkpoint
 from fer_core.training.device import Precision, derived_seed, pick_device
 from fer_core.training.faces import FaceSet
+from fer_core.training.memory import MicroBatch
 from fer_core.training.optim import adamw, set_lr, warmup_cosine
 
 WEIGHT_DECAY = 0.05
@@ -31,6 +33,8 @@ WARMUP = 0.1  # share of all steps
 PROBES = 10  # epochs at most in which the probes look
 PROBE_SHARE = 8  # one face looked at for so many trained on
 PROBE_FEWEST = 64  # but not fewer than this, where there are as many
+COMPARES_ALL = {"simclr", "moco"}  # methods whose loss is of the whole batch, or whose queue moves with it
+FEWEST = 2  # pictures at once where memory runs out: batch norms of features have no variance in one
 HELD_OUT = 0.1  # share of the identities kept for verification
 
 
@@ -77,11 +81,13 @@ def pretrain_self_supervised(
     steps = ssl["epochs"] * (len(faces) // size)
     watched = _watched(labelled, len(faces), seed, device)
 
-    def step(index: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        views = learner.views(faces.images(index), generator)
+    def draw(index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = learner.views(faces.images(index), generator)
+        return found
+
+    def loss(*views: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         with casting.autocast():
-            loss = learner.loss(*views)
-        return loss, {}
+            return learner.loss(*views), {}
 
     def after(number: int) -> None:
         learner.update_target(number, steps)
@@ -99,7 +105,10 @@ def pretrain_self_supervised(
             row |= probe(known["train"], truth["train"], known["validation"], truth["validation"])
         return row
 
-    return _epochs(learner, casting, len(faces), size, ssl, seed, Checkpoint(work), title, step, after, measure)
+    least = size if ssl["method"] in COMPARES_ALL else FEWEST
+    pieces = MicroBatch(size, size, "set `ssl.batch_size` lower, or a smaller `backbone` or size", least)
+    checkpoint = Checkpoint(work)
+    return _epochs(learner, casting, len(faces), pieces, ssl, seed, checkpoint, title, draw, loss, after, measure)
 
 
 def _watched(labelled: Mapping[str, FaceSet] | None, count: int, seed: int, device: torch.device) -> dict[str, FaceSet]:
@@ -165,12 +174,13 @@ def pretrain_identity(
     casting = Precision(encoder, device, precision)
     size = min(config["batch_size"], len(rows))
 
-    def step(index: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def draw(index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         chosen = rows[index]
         images = faces.images(chosen)
         flipped = torch.rand(len(images), 1, 1, 1, generator=generator, device=device) < 0.5
-        images = torch.where(flipped, images.flip(3), images)
-        labels = number_of[faces.subjects[chosen]]
+        return torch.where(flipped, images.flip(3), images), number_of[faces.subjects[chosen]]
+
+    def loss(images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         with casting.autocast():
             features = learner["encoder"](images)
         logits = learner["head"](features.float(), labels)
@@ -183,28 +193,47 @@ def pretrain_identity(
         ids = faces.subjects[held_rows].cpu()
         return {"verification_accuracy": verification_accuracy(torch.cat(parts).cpu(), ids, generator)}
 
-    checkpoint = Checkpoint(work)
-    return _epochs(learner, casting, len(rows), size, config, seed, checkpoint, title, step, lambda _: None, measure)
+    pieces = MicroBatch(size, size, "set `identity.batch_size` lower, or a smaller `backbone` or size", FEWEST)
+    checkpoint, after = Checkpoint(work), lambda _: None
+    return _epochs(learner, casting, len(rows), pieces, config, seed, checkpoint, title, draw, loss, after, measure)
 
 
 def _epochs(
     learner: nn.Module,
     precision: Precision,
     count: int,
-    size: int,
+    pieces: MicroBatch,
     config: Mapping[str, Any],
     seed: int,
     checkpoint: Checkpoint,
     title: str,
-    step: Callable[[Tensor, int, torch.Generator], tuple[Tensor, dict[str, Tensor]]],
+    draw: Callable[[Tensor, torch.Generator], tuple[Tensor, ...]],
+    loss: Callable[..., tuple[Tensor, dict[str, Tensor]]],
     after: Callable[[int], None],
     measure: Callable[[int], dict[str, float]],
 ) -> list[dict[str, Any]]:
-    """Run `step` over shuffled whole batches, epoch by epoch, from the last checkpoint if there is one."""
+    """Train over shuffled whole batches, epoch by epoch, from the last checkpoint if there is one.
+
+    `draw` makes samples of pictures, `loss` gives their mean loss and further means. Samples go through it in `pieces`.
+    """
+    size = pieces.batch
     optimizer = adamw(learner, config["lr"], WEIGHT_DECAY)
     device = next(learner.parameters()).device
     per_epoch, epochs = count // size, config["epochs"]
     history: list[dict[str, Any]] = []
+
+    def descend(samples: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Set the gradients to those of a batch, and return its figures."""
+        optimizer.zero_grad(set_to_none=True)
+        found: dict[str, Tensor] = {}
+        for part in pieces.parts(size):
+            value, figures = loss(*(samples if part == slice(0, size) else (item[part] for item in samples)))
+            share = (part.stop - part.start) / size
+            precision.backward(value * share)
+            for name, figure in {"loss": value, **figures}.items():
+                found[name] = found.get(name, torch.zeros((), device=device)) + figure.detach() * share
+        return found
+
     if state := checkpoint.load():
         learner.load_state_dict(state["learner"])
         optimizer.load_state_dict(state["optimizer"])
@@ -225,13 +254,12 @@ def _epochs(
                     optimizer,
                     config["lr"] * warmup_cosine(number, epochs * per_epoch, round(WARMUP * epochs * per_epoch)),
                 )
-                loss, figures = step(index, number, generator)
-                optimizer.zero_grad(set_to_none=True)
-                precision.backward(loss)
+                samples = draw(index, generator)
+                found = pieces.fit(size, partial(descend, samples), partial(optimizer.zero_grad, set_to_none=True))
                 precision.step(optimizer, [])
                 after(number)
-                for name, value in {"loss": loss, **figures}.items():
-                    totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach()
+                for name, value in found.items():
+                    totals[name] = totals.get(name, torch.zeros((), device=device)) + value
             row = {name: float(value) / per_epoch for name, value in totals.items()} | measure(epoch + 1)
             if not math.isfinite(row["loss"]):
                 raise ConfigError(

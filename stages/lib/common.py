@@ -56,5 +56,21 @@ def stage(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
             raise typer.Exit(130) from None
+        except (RuntimeError, MemoryError) as error:
+            if kwargs.get("debug") or not _out_of_memory(error):
+                raise
+            told = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+            print(
+                f"error: memory ran out: {told}. Run fewer JOBS at once, or set a lower `batch_size`, a smaller "
+                "`backbone` or size. What was finished is kept.",
+                file=sys.stderr,
+            )
+            raise typer.Exit(1) from None
 
     return wrapper
+
+
+def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    # by name: to import torch for it would take seconds
+    told = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return told or isinstance(error, MemoryError)
