@@ -56,9 +56,6 @@ _NOT_OF_CLIPS: dict[str, Any] = {
     "mix": "none",
     "synthesis": "none",
     "attention_weight": 0.0,
-    "micro_batch": AUTO,
-    "compile": False,
-    "grad_checkpointing": False,
 }
 _IDLE: dict[str, Any] = {
     "au_loss": "bce",
