@@ -86,7 +86,7 @@ def _train(
     from fer_core.temporal.predict import predict_clips
     from fer_core.temporal.runs import save_clip_model, still_model
     from fer_core.temporal.train import train_clips
-    from fer_core.training.loop import converged
+    from fer_core.training.epochs import converged
 
     typed, labels = Recipe.from_dict(recipe), from_card(card)
     table = pd.read_parquet(manifest)

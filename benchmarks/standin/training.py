@@ -14,8 +14,9 @@ from fer_core.config import Params, load_params
 from fer_core.labels import RAFCE
 from fer_core.recipe import Recipe, resolve
 from fer_core.standin.action_units import NAMES
+from fer_core.training.epochs import Trained
 from fer_core.training.faces import FaceSet
-from fer_core.training.loop import Trained, train
+from fer_core.training.loop import train
 
 PROFILE = "demo"
 

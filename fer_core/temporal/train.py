@@ -1,4 +1,4 @@
-"""Training on clips: epoch after epoch, resumable, the best one chosen by validation macro-F1.
+"""Training on clips: what an epoch is, and how it is validated.
 
 It goes by the same recipe as the training on pictures (`fer_core.training.loop`), as far as that speaks of clips:
 `backbone`, `attention`, the losses with `drw` and `label_smoothing`, every sampler (the curriculum too: a clip's loss
@@ -16,40 +16,27 @@ What does nothing here: `init`, `weights` and `ssl` (first weights are a still-i
 `synthesis`.
 """
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from fer_core.errors import DataError
 from fer_core.evaluation.metrics import scores
 from fer_core.labels import LabelSet
-from fer_core.progress import Bar, note
+from fer_core.progress import note
 from fer_core.recipe import Recipe
 from fer_core.sampling import epoch_order
 from fer_core.temporal.build import Initial, load_still, new_clip_model
 from fer_core.temporal.clips import ClipSet
 from fer_core.temporal.learner import ClipLearner
 from fer_core.temporal.predict import predict_clips
-from fer_core.training.checkpoint import Checkpoint
 from fer_core.training.device import autocast, derived_seed, pick_device
-from fer_core.training.loop import is_over
+from fer_core.training.epochs import Trained, run_epochs
 from fer_core.training.optim import schedule_factor, set_lr
-
-
-@dataclass
-class TrainedClips:
-    """A finished run: the clip model with its best epoch's weights, and how it got there."""
-
-    model: nn.Module
-    history: list[dict[str, Any]]
-    best_epoch: int
-    seconds: float
 
 
 def train_clips(
@@ -59,7 +46,7 @@ def train_clips(
     initial: Initial | None,
     work: Path,
     title: str,
-) -> TrainedClips:
+) -> Trained[nn.Module]:
     """Train one clip model, going on from the checkpoint in `work` if an earlier process left one there.
 
     Args:
@@ -88,30 +75,11 @@ def train_clips(
         scale = recipe.temporal_encoder_lr
     model = model.to(device)
     learner = ClipLearner(recipe, model, train_set, len(labels.classes), scale)
-    checkpoint = Checkpoint(work)
-    history: list[dict[str, Any]] = []
-    best: dict[str, Tensor] = {}
-    seconds = 0.0
-    if state := checkpoint.load():
-        learner.load_state_dict(state["learner"])
-        history, best, seconds = state["history"], state["best"], state["seconds"]
-    with Bar(title, recipe.epochs, "epoch") as bar:
-        bar.skip(len(history))
-        while not is_over(history, recipe.epochs):
-            start = time.perf_counter()
-            row = train_epoch(learner, len(history))
-            row |= validate(learner.evaluated, validation, recipe, len(labels.classes))
-            row |= {"seconds": round(time.perf_counter() - start, 3)}
-            if not best or row["validation_macro_f1"] > max(old["validation_macro_f1"] for old in history):
-                best = {key: value.detach().cpu().clone() for key, value in learner.evaluated.state_dict().items()}
-            history.append({"epoch": len(history) + 1, **row})
-            seconds += time.perf_counter() - start
-            if checkpoint.is_due or is_over(history, recipe.epochs):
-                checkpoint.save({"learner": learner.state_dict(), "history": history, "best": best, "seconds": seconds})
-            bar.advance(loss=row["train_loss"], macro_f1=row["validation_macro_f1"])
-    model.load_state_dict(best)
-    top = max(range(len(history)), key=lambda i: (history[i]["validation_macro_f1"], -i))
-    return TrainedClips(model, history, best_epoch=top + 1, seconds=seconds)
+
+    def validate_now() -> dict[str, float]:
+        return validate(learner.evaluated, validation, recipe, len(labels.classes))
+
+    return run_epochs(model, learner, recipe.epochs, work, title, partial(train_epoch, learner), validate_now)
 
 
 def train_epoch(learner: ClipLearner, epoch: int) -> dict[str, float]:

@@ -1,13 +1,10 @@
-"""Supervised training: epoch after epoch, resumable, the best one chosen by validation macro-F1."""
+"""Supervised training on faces: what an epoch is, and how it is validated."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,14 +16,14 @@ from fer_core.models import FerModel, build_model
 from fer_core.models.backbone import drop_rates
 from fer_core.models.cpu import prepare_cpu
 from fer_core.pretraining.weights import load_backbone
-from fer_core.progress import Bar, note
+from fer_core.progress import note
 from fer_core.recipe import Recipe
 from fer_core.sampling import epoch_order
 from fer_core.sampling.curriculum import classes_open, open_share
 from fer_core.targets import pair_matrix
-from fer_core.training.checkpoint import Checkpoint
 from fer_core.training.device import autocast, derived_seed, pick_device
-from fer_core.training.distributed import from_first, gathered, is_first, rank, share, world
+from fer_core.training.distributed import gathered, rank, share, world
+from fer_core.training.epochs import Trained, run_epochs
 from fer_core.training.faces import FaceSet
 from fer_core.training.feed import feed, lies_there
 from fer_core.training.learner import Learner
@@ -38,16 +35,6 @@ from fer_core.training.step import Sample
 from fer_core.training.tally import Tally
 
 IN_A_ROW = 32 * 2**20  # bytes of pictures that are augmented one batch after the other
-
-
-@dataclass
-class Trained:
-    """A finished run: the model with its best epoch's weights, and how it got there."""
-
-    model: FerModel
-    history: list[dict[str, Any]]
-    best_epoch: int
-    seconds: float
 
 
 def new_model(
@@ -88,7 +75,7 @@ def wants_timms_own(recipe: Recipe) -> bool:
 
 def train(
     recipe: Recipe, sets: Mapping[str, FaceSet], labels: LabelSet, initial: Path | None, work: Path, title: str
-) -> Trained:
+) -> Trained[FerModel]:
     """Train one run, going on from the checkpoint in `work` if an earlier process left one there.
 
     Args:
@@ -115,41 +102,16 @@ def train(
     model = cast(FerModel, synchronise_norms(model, device))
     own = _own_part(validation)
     learner = Learner(recipe, model, train_set, labels)
-    checkpoint = Checkpoint(work)
-    history: list[dict[str, Any]] = []
-    best: dict[str, Tensor] = {}
-    seconds = 0.0
-    if state := from_first(checkpoint.load() if is_first() else None):
-        learner.load_state_dict(state["learner"])
-        history, best, seconds = state["history"], state["best"], state["seconds"]
-    with Bar(title, recipe.epochs, "epoch") as bar:
-        bar.skip(len(history))
-        while not is_over(history, recipe.epochs):
-            start = time.perf_counter()
-            row = train_epoch(learner, len(history))
-            learner.refresh()
-            row |= validate(learner.evaluated, validation, recipe, len(labels.classes), own)
-            row |= {"seconds": round(time.perf_counter() - start, 3)}
-            history.append({"epoch": len(history) + 1, **row})
-            if not best or row["validation_macro_f1"] > _best(history[:-1]):
-                best = {key: value.detach().cpu().clone() for key, value in learner.evaluated.state_dict().items()}
-            seconds += time.perf_counter() - start
-            if is_first() and (checkpoint.is_due or is_over(history, recipe.epochs)):
-                learned = learner.state_dict()
-                checkpoint.save({"learner": learned, "history": history, "best": best, "seconds": seconds})
-            bar.advance(loss=row["train_loss"], macro_f1=row["validation_macro_f1"])
-    model.load_state_dict(best)
-    top = max(range(len(history)), key=lambda i: (history[i]["validation_macro_f1"], -i))
-    return Trained(model, history, best_epoch=top + 1, seconds=seconds)
 
+    def train_one(epoch: int) -> dict[str, float]:
+        row = train_epoch(learner, epoch)
+        learner.refresh()
+        return row
 
-def _best(history: list[dict[str, Any]]) -> float:
-    return max((row["validation_macro_f1"] for row in history), default=-1.0)
+    def validate_now() -> dict[str, float]:
+        return validate(learner.evaluated, validation, recipe, len(labels.classes), own)
 
-
-def is_over(history: list[dict[str, Any]], epochs: int) -> bool:
-    """Return whether a run ends: a loss that is not a number stays so, and more epochs would only cost time."""
-    return len(history) == epochs or (bool(history) and not np.isfinite(history[-1]["train_loss"]))
+    return run_epochs(model, learner, recipe.epochs, work, title, train_one, validate_now)
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
@@ -243,14 +205,3 @@ def validate(
     if aus is not None:
         row["validation_au_f1"] = au_scores(faces.aus.cpu().numpy(), aus.numpy()).mean_f1
     return row
-
-
-def converged(history: list[dict[str, Any]], window: int = 3, points: float = 1.0) -> bool | None:
-    """Return whether validation macro-F1 had stopped rising: the last `window` epochs against those before.
-
-    None when there are fewer than two windows of epochs.
-    """
-    if len(history) < 2 * window:
-        return None
-    curve = [row["validation_macro_f1"] for row in history]
-    return bool(np.mean(curve[-window:]) - np.mean(curve[-2 * window : -window]) <= points / 100)

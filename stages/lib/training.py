@@ -16,8 +16,8 @@ from stages.lib.store import Slot, file_hash, fingerprint, replace_folder
 
 if TYPE_CHECKING:
     from fer_core.models import FerModel
+    from fer_core.training.epochs import Trained
     from fer_core.training.faces import FaceSet
-    from fer_core.training.loop import Trained
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _write_predictions(
 
 
 def _status(trained: "Trained", before: dict[str, float], seed: int) -> dict[str, Any]:
-    from fer_core.training.loop import converged
+    from fer_core.training.epochs import converged
 
     return {
         "state": "done",

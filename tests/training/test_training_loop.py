@@ -16,8 +16,9 @@ from fer_core.losses.common import EmotionLoss
 from fer_core.models import FerModel
 from fer_core.pretraining.weights import save_backbone
 from fer_core.training import loop, objective
+from fer_core.training.epochs import Trained, converged
 from fer_core.training.learner import Learner
-from fer_core.training.loop import Trained, converged, new_model, train
+from fer_core.training.loop import new_model, train
 from fer_core.training.predict import predict
 from fer_core.training.runs import load_run, predict_with_views, save_run
 
