@@ -17,7 +17,8 @@ from fer_core.errors import DataError
 MIB = 2**20
 OURS, CEILING = "ours", "ceiling"
 SETTLE = 0.3  # seconds between two turns: a loader's processes read ahead for a while after their own
-Turn = Callable[[], float]  # one turn of a side; returns pictures a second
+# one turn of a side; returns pictures a second, or those of several sides of which it has steps, by their names
+Turn = Callable[[], float | dict[str, float]]
 # wall: what a user waits. cpu: seconds of all threads of this process, which other programs change less
 clocks = {"of": "wall"}
 
@@ -121,7 +122,9 @@ def in_turn(turns: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
     for number in range(rounds):
         for name in order(list(turns), number):
             time.sleep(SETTLE)
-            rates[name].append(turns[name]())
+            found = turns[name]()
+            for side, rate in (found if isinstance(found, dict) else {name: found}).items():
+                rates[side].append(rate)
     return rates
 
 
@@ -144,7 +147,7 @@ def clock(device: torch.device) -> float:
     return time.process_time() if clocks["of"] == "cpu" else time.perf_counter()
 
 
-def timed(work: Callable[[], int], device: torch.device) -> Turn:
+def timed(work: Callable[[], int], device: torch.device) -> Callable[[], float]:
     """Return the turn that does `work`, which says how many pictures it went through."""
 
     def turn() -> float:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -59,6 +60,11 @@ def test_the_order_changes_from_round_to_round() -> None:
     rates = in_turn({name: fixed(name, 1.0, log).make() for name in "abc"}, 4)
     assert log == [*"abc", *"acb", *"cab", *"cba"]
     assert rates == {name: [1.0] * 4 for name in "abc"}
+
+
+def test_a_turn_may_have_steps_of_two_sides() -> None:
+    turns: dict[str, Any] = {"a": lambda: {"a": 1.0, "b": 2.0}, "b": dict, "c": lambda: 3.0}
+    assert in_turn(turns, 2) == {"a": [1.0, 1.0], "b": [2.0, 2.0], "c": [3.0, 3.0]}
 
 
 def test_the_first_two_turns_are_not_counted_and_a_side_that_is_missing_says_why() -> None:
@@ -230,7 +236,7 @@ def test_training_has_all_its_rows(tmp_path: Path) -> None:
 
 
 def test_an_epoch_pays_its_share_of_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    side = training.ours(TINY, 3, CPU, {})
+    side = training.ours(TINY, 3, training.Between(3, CPU), {})
     turn = side.make()
     for saving, between in (
         (7.0, 700.0),  # a hundred times as long as the save
@@ -238,7 +244,50 @@ def test_an_epoch_pays_its_share_of_a_checkpoint(monkeypatch: pytest.MonkeyPatch
     ):
         times = iter([0.0, 2.0, 2 + saving, 2.5 + saving])  # start, trained, saved, validated
         monkeypatch.setattr(training, "clock", lambda device, times=times: next(times))
-        assert turn() == pytest.approx(12 / (2 + saving * 2 / between))
+        assert turn() == {OURS: pytest.approx(12 / (2 + saving * 2 / between))}
+    side.close()
+
+
+def test_steps_of_the_ceiling_come_between_ours_and_have_clocks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, order = [0.0], list[str]()
+
+    def takes(seconds: float, name: str) -> Callable[..., Any]:
+        def step(*given: object) -> Any:
+            now[0] += seconds
+            order.append(name)
+            return given
+
+        return step
+
+    monkeypatch.setattr(training, "clock", lambda device: now[0])
+    between = training.Between(2, CPU)
+    step = between.before(takes(3.0, "ours"))
+    assert step(1, 2) == (1, 2) and (between.steps, between.seconds) == (0, 0.0)  # the ceiling is not built yet
+    between.step = takes(1.0, "ceiling")
+    between.begin()
+    order.clear()
+    for _ in range(5):
+        step()
+    assert "".join(name[0] for name in order) == "ccooccoocco"
+    assert (between.steps, between.seconds) == (6, 6.0)
+
+
+def test_our_rate_is_without_the_ceilings_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def passes(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(training, "clock", lambda device: now[0])
+    monkeypatch.setattr(training.Learner, "step", lambda self: passes(2.0))
+    monkeypatch.setattr(training, "train_epoch", lambda learner, epoch: {"steps": [learner.step() for _ in range(3)]})
+    monkeypatch.setattr(training, "validate", lambda *given: passes(1.0))
+    between = training.Between(2, CPU)
+    side = training.ours(TINY, 3, between, {})
+    turn = side.make()
+    assert turn() == {OURS: 2.0}  # 12 pictures in 6 seconds; a save takes none on this clock
+    between.step = lambda: passes(0.5)
+    assert turn() == {OURS: 2.0, CEILING: 8.0}
     side.close()
 
 
