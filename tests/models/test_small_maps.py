@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fer_core.models.cpu import pad_small_maps
 from fer_core.training.device import Precision
 
-# (layer, shape of the pictures): all but the last two come out wrong without the padding where the CPU has AVX512_BF16
+# (layer, shape of the pictures): the first six come out wrong without the padding where the CPU has AVX512_BF16
 CASES = [
     (nn.Conv3d(64, 64, 3, padding=1), (8, 64, 2, 8, 8)),
     (nn.Conv3d(16, 16, 3, padding=1), (8, 16, 2, 4, 4)),
@@ -17,7 +17,10 @@ CASES = [
     (nn.Conv2d(64, 64, 3, stride=2, padding=1), (8, 64, 1, 1)),
     (nn.Conv2d(32, 32, 5, stride=2, padding=2), (64, 32, 1, 1)),
     (nn.Conv2d(128, 64, 7, padding=3), (4, 128, 2, 2)),
-    (nn.Conv2d(16, 16, 3, padding=2, dilation=2), (8, 16, 3, 3)),
+    (nn.Conv2d(16, 16, 3, stride=3, padding=1), (8, 16, 2, 2)),
+    (nn.Conv2d(16, 16, 3, padding=2, dilation=2), (8, 16, 2, 2)),
+    (nn.Conv2d(64, 64, 3, padding=1), (8, 64, 2, 2)),
+    (nn.Conv2d(64, 64, 3, stride=2, padding=1), (8, 64, 2, 2)),
     (nn.Conv2d(16, 16, 3, padding=1), (8, 16, 8, 8)),
 ]
 
@@ -50,14 +53,26 @@ def test_gradients_are_those_of_double_precision(layer: nn.Module, shape: tuple[
         torch.testing.assert_close(found, exact, rtol=0, atol=0.02 * float(exact.abs().max()))
 
 
-def test_a_layer_pads_as_its_picture_asks() -> None:
-    layer = nn.Conv2d(2, 3, 3, padding=1)
+@pytest.mark.parametrize(
+    ("layer", "modes"),  # for pictures of 1, 2, 3 and 5 pixels
+    [
+        (nn.Conv2d(2, 3, 3, padding=1), "czzz"),
+        (nn.Conv2d(2, 3, 3, stride=2, padding=1), "czzz"),
+        (nn.Conv2d(2, 3, 3, stride=3, padding=1), "cczz"),
+        (nn.Conv2d(2, 3, 7, padding=3), "cccz"),
+        (nn.Conv2d(2, 3, 3, padding=2, dilation=2), "cczz"),
+        (nn.Conv3d(2, 3, 3, padding=1), "cczz"),
+    ],
+    ids=str,
+)
+def test_a_layer_pads_as_its_picture_asks(layer: nn.Module, modes: str) -> None:
     plain = copy.deepcopy(layer)
     pad_small_maps(layer)
-    for size, mode in ((1, "constant"), (3, "zeros"), (2, "constant"), (5, "zeros")):
-        images = torch.rand(2, 2, size, 5)
+    sides = len(layer.weight.shape) - 2
+    for size, mode in (*zip((1, 2, 3, 5), modes, strict=True), (1, modes[0])):
+        images = torch.rand(2, 2, size, *[9] * (sides - 1))
         torch.testing.assert_close(layer(images), plain(images))
-        assert layer.padding_mode == mode
+        assert layer.padding_mode == {"c": "constant", "z": "zeros"}[mode], size
 
 
 def test_layers_are_watched_once_and_those_without_zeros_never() -> None:
