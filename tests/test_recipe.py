@@ -227,6 +227,12 @@ def test_initial_weights_are_named() -> None:
     assert recipe(init="identity", ssl=byol).initial_weights == "ssl_identity"
 
 
+def test_what_fits_into_memory_is_said_to_clips_too() -> None:
+    changes = {"temporal": "lstm", "micro_batch": 16, "compile": True, "grad_checkpointing": True}
+    made = resolve(merged(asdict(PARAMS.choices), changes), PARAMS.active_profile, PARAMS.seed, clips=True)
+    assert (made.micro_batch, made.compile, made.grad_checkpointing) == (16, True, True)
+
+
 def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
     from fer_core.files import read_yaml, write_yaml
 
