@@ -10,6 +10,7 @@ from training_sets import faces
 
 from fer_core.errors import ConfigError
 from fer_core.models import Encoder
+from fer_core.training.device import Precision
 from fer_core.training.pretrain import new_encoder, pretrain_identity, pretrain_self_supervised
 
 
@@ -48,6 +49,24 @@ def test_out_of_memory_halves_and_changes_nothing(
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-3)
         if kind == "identity":
             assert other["train_accuracy"] == pytest.approx(one["train_accuracy"], abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["mae", "identity"])
+def test_gradients_of_pieces_add_up_to_the_batchs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []  # AdamW's steps hardly tell how long a gradient is
+    plain = Precision.step
+
+    def step(self: Precision, optimizer: torch.optim.Optimizer, *given: Any) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+        plain(self, optimizer, *given)
+
+    monkeypatch.setattr(Precision, "step", step)
+    pretrained(kind, tmp_path / "whole")
+    whole = norms[0]
+    norms.clear()
+    pretrained(kind, tmp_path / "parted", most=10)
+    assert norms[0] == pytest.approx(whole, rel=1e-3)
 
 
 def test_byol_goes_on_in_pieces(tmp_path: Path) -> None:
